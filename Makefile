@@ -1,0 +1,30 @@
+# Two jobs: `make demo` (train, compare, report) and `make test`. Each makes .venv when it is not there.
+PYTHON ?= python3
+VENV := .venv
+# Where there is no NVIDIA GPU, and no local folder of wheels is set, PyTorch's own index has the build without CUDA.
+CPU_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || [ -n "$$PIP_FIND_LINKS" ] || echo "--extra-index-url https://download.pytorch.org/whl/cpu")
+
+.PHONY: demo test lint install clean
+
+demo: install
+	$(VENV)/bin/immiscible demo --out runs/demo
+
+test: install lint
+	$(VENV)/bin/pytest -n 2 --dist worksteal
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+install: $(VENV)/installed
+
+# The stamp is written last, so an interrupted installation starts again.
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet $(CPU_INDEX) --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,67 @@
+"""Batch linear assignment (paper §3.3.1): one Gaussian draw, permuted to lie near the batch's images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from immiscible_diffusion.pairing.checks import as_rows, check_clean, check_finite, mask_rows
+from immiscible_diffusion.pairing.independent import gaussian_like
+
+
+@torch.no_grad()
+def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Find the permutation of `noise` with the least total squared distance to `clean`.
+
+    clean, noise: [B, ...], same shape and device; mask as in `Pairing`.
+    Returns int64 [B] on the same device: `noise[indices]` belongs row by row to `clean`.
+    The optimum is exact (scipy's Jonker-Volgenant). Raises ValueError where shapes or devices differ or a
+    value is not finite.
+    """
+    check_clean(clean, None)
+    check_clean(noise, None)
+    if noise.shape != clean.shape or noise.device != clean.device:
+        raise ValueError(
+            f"noise has shape {tuple(noise.shape)} on {noise.device}, clean has {tuple(clean.shape)} on "
+            f"{clean.device}; they must agree"
+        )
+    counts = mask_rows(mask, clean)
+    if len(clean) < 2:
+        return torch.arange(len(clean), device=clean.device)
+    with torch.autocast(clean.device.type, enabled=False):
+        clean_rows, noise_rows = as_rows(clean), as_rows(noise)  # [B, D]
+        check_finite(clean_rows, torch.linalg.vector_norm(clean_rows, dim=1), "clean")
+        check_finite(noise_rows, torch.linalg.vector_norm(noise_rows, dim=1), "noise")
+        precise = torch.promote_types(clean_rows.dtype, noise_rows.dtype)
+        clean_rows, noise_rows = clean_rows.to(precise), noise_rows.to(precise)
+        # ‖x − n‖² = ‖x‖² + ‖n‖² − 2⟨x, n⟩; the norms add the same to every permutation.
+        if counts is None:
+            cost = -(clean_rows @ noise_rows.T)
+        else:  # the part of ‖n‖² that counts depends on the row it is given to
+            kept = counts.to(precise)
+            cost = kept @ noise_rows.square().T - 2 * (clean_rows * kept) @ noise_rows.T
+    if not bool(torch.isfinite(cost).all()):
+        raise ValueError("clean is so large that ⟨clean, noise⟩ overflows; scale it down or use float64")
+    _, columns = linear_sum_assignment(cost.cpu().numpy())
+    return torch.from_numpy(columns).to(clean.device)
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Permute the batch's Gaussian noise so that the total squared distance to the images is least."""
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        clean: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        condition: Any = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Draw noise for `clean` [B, ...]; see `Pairing`. The rows are those of `Independent`, reordered."""
+        check_clean(clean, generator)
+        noise = gaussian_like(clean, generator)
+        return noise[assign(clean, noise, mask=mask)]

@@ -1,0 +1,81 @@
+"""The input checks and views that the pairings share."""
+
+import torch
+from torch import Tensor
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# Below this many elements a row, cancellation in ‖z‖² − a² is worth float64; above, it is lost in the sum.
+SHORT_ROW = 64
+
+
+def check_clean(clean: Tensor, generator: torch.Generator | None) -> None:
+    """Refuse what no pairing can work on, before anything is drawn."""
+    if not isinstance(clean, Tensor):
+        raise TypeError(f"clean must be a torch.Tensor, got {type(clean).__name__}; convert it first")
+    if clean.ndim < 2:
+        raise ValueError(
+            f"clean must have a batch dimension and at least one more, got shape {tuple(clean.shape)}; "
+            "for a single image use clean[None]"
+        )
+    if clean.dtype not in FLOATS:
+        raise TypeError(
+            f"clean must be float16, bfloat16, float32 or float64, got {clean.dtype}; "
+            "scale the images to floats first, e.g. images.float() / 127.5 - 1"
+        )
+    if generator is not None and not _same_place(generator.device, clean.device):
+        raise ValueError(
+            f"generator is on {generator.device} but clean is on {clean.device}; "
+            f"make it with torch.Generator({str(clean.device)!r})"
+        )
+
+
+def _same_place(one: torch.device, other: torch.device) -> bool:
+    """An index is compared only where both name one: "cuda" and "cuda:0" are the same place."""
+    return one.type == other.type and (None in (one.index, other.index) or one.index == other.index)
+
+
+def as_rows(clean: Tensor) -> Tensor:
+    """View a batch as [B, D] in the precision that distances are accumulated in: never under float32."""
+    short = clean[0].numel() <= SHORT_ROW and clean.device.type != "mps"
+    precise = torch.float64 if clean.dtype == torch.float64 or short else torch.float32
+    return clean.detach().flatten(1).to(precise)
+
+
+def mask_rows(mask: Tensor | None, clean: Tensor) -> Tensor | None:
+    """View a mask as bool [B, D], or None where there is none.
+
+    Raises ValueError where its sizes are not those of the leading dimensions of `clean` (or 1).
+    """
+    if mask is None:
+        return None
+    fits = mask.ndim <= clean.ndim and all(m in (1, c) for m, c in zip(mask.shape, clean.shape, strict=False))
+    if mask.ndim < 1 or not fits:
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)}, which does not fit clean of shape {tuple(clean.shape)}; "
+            "its sizes must be those of clean's leading dimensions, or 1"
+        )
+    if mask.dtype != torch.bool:
+        raise TypeError(
+            f"mask must be bool (True where an element counts), got {mask.dtype}; use mask.bool()"
+        )
+    if mask.device != clean.device:
+        raise ValueError(
+            f"mask is on {mask.device} but clean is on {clean.device}; use mask.to(clean.device)"
+        )
+    trailing = (1,) * (clean.ndim - mask.ndim)
+    return mask.reshape(mask.shape + trailing).expand(clean.shape).flatten(1)
+
+
+def check_finite(rows: Tensor, summaries: Tensor, name: str) -> None:
+    """Name the first row that holds a NaN or an infinity; `summaries` [B] is non-finite wherever `rows` is.
+
+    Reading a summary that was needed anyway makes the check free; compiled code cannot raise, and skips it.
+    """
+    if torch.compiler.is_compiling() or bool(torch.isfinite(summaries).all()):
+        return
+    bad = (~torch.isfinite(rows)).any(dim=1).nonzero()
+    if len(bad):
+        raise ValueError(
+            f"{name} has a NaN or infinite value in row {int(bad[0])} "
+            f"({len(bad)} of {len(rows)} rows are bad); remove or repair these images"
+        )

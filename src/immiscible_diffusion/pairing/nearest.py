@@ -1,0 +1,160 @@
+"""KNN noise selection (paper §3.3.2, Algorithm 1), exact in O(D) time and memory for any k.
+
+Algorithm 1 draws k noises n for an image x and keeps the one nearest to x. Here one noise z is drawn; the
+projection and the length that the winner of k would have are drawn beside it (`closest.py`), and z is moved
+to them: n = a x/‖x‖ + √(c/c₀) (z − a₀ x/‖x‖). The distribution is the same, exactly.
+"""
+
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from immiscible_diffusion.pairing.checks import as_rows, check_clean, check_finite, mask_rows
+from immiscible_diffusion.pairing.closest import closest_candidate
+from immiscible_diffusion.pairing.independent import gaussian_like
+
+Rule = Literal["l2", "dot"]
+# An image shorter than this has no direction that could matter: 2‖x‖a is lost in the rounding of ‖n‖².
+NO_DIRECTION = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """Give every row the nearest of k Gaussian noises, without drawing k of them.
+
+    k: candidates; a whole number from 1 (plain Gaussian noise) up. For "dot" any real number from 1 up.
+    rule: "l2" keeps the smallest ‖(clean − centre) − noise‖ (the paper's), "dot" the largest
+        ⟨clean − centre, noise⟩, which does not favour short noises.
+    centre: what is subtracted from the images before choosing: None (the paper), a tensor that broadcasts to
+        one image (the data set's mean image, or its mean per channel), or "batch" (the batch's mean).
+        Images that share a mean otherwise pull every noise the same way.
+    Raises ValueError for a k under 1 or NaN, an unknown rule or a centre that does not fit.
+    """
+
+    k: float = 8
+    rule: Rule = "l2"
+    centre: Tensor | Literal["batch"] | None = None
+
+    def __post_init__(self) -> None:
+        rules = get_args(Rule)
+        if self.rule not in rules:
+            close = difflib.get_close_matches(str(self.rule).lower(), rules, n=1, cutoff=0)
+            raise ValueError(
+                f"rule must be one of {', '.join(rules)}, got {self.rule!r}; did you mean {close[0]!r}?"
+            )
+        if isinstance(self.k, bool) or not isinstance(self.k, (int, float)):
+            raise TypeError(f"k must be a number, got {self.k!r}; e.g. Nearest(k=8)")
+        if not 1 <= self.k < math.inf:
+            raise ValueError(
+                f"k must be a finite number of candidates from 1 up, got {self.k}; k=1 is plain noise"
+            )
+        if self.rule == "l2" and self.k != int(self.k):
+            raise ValueError(
+                f"k must be a whole number for rule='l2', got {self.k}; rule='dot' takes any real k"
+            )
+        if isinstance(self.centre, str) and self.centre != "batch":
+            raise ValueError(
+                f"centre must be None, a tensor or 'batch', got {self.centre!r}; did you mean 'batch'?"
+            )
+        if isinstance(self.centre, Tensor) and not bool(torch.isfinite(self.centre).all()):
+            raise ValueError("centre has a NaN or infinite value; pass the mean of finite images")
+
+    def __repr__(self) -> str:
+        centre = f"tensor{list(self.centre.shape)}" if isinstance(self.centre, Tensor) else repr(self.centre)
+        return f"Nearest(k={self.k}, rule={self.rule!r}, centre={centre})"
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        clean: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        condition: Any = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Draw noise for `clean` [B, ...]; see `Pairing`. Starts from the draw that `Independent` makes."""
+        check_clean(clean, generator)
+        counts = mask_rows(mask, clean)
+        noise = gaussian_like(clean, generator)
+        if self.k == 1 or clean.numel() == 0:
+            return noise
+        with torch.autocast(clean.device.type, enabled=False):
+            return self._move(clean, noise, counts, generator)
+
+    def _move(
+        self, clean: Tensor, noise: Tensor, counts: Tensor | None, generator: torch.Generator | None
+    ) -> Tensor:
+        """Move a Gaussian draw to where the winner of k would be."""
+        rows = self._centred(clean, counts)  # x, [B, D]
+        norm = torch.linalg.vector_norm(rows, dim=1)
+        check_finite(rows, norm, "clean")
+        if not torch.compiler.is_compiling() and not bool(torch.isfinite(norm).all()):
+            rows = rows.double()  # finite, but its square is not
+            norm = torch.linalg.vector_norm(rows, dim=1)
+        moved = as_rows(noise)  # z, [B, D]; `noise` itself where it is float32 already
+        counted = moved if counts is None else moved * counts
+        wide = torch.float32 if clean.device.type == "mps" else torch.float64
+        aligned = norm > NO_DIRECTION
+        inverse = torch.where(aligned, 1 / norm.to(wide), 0.0)
+        projection = torch.linalg.vecdot(moved.to(rows.dtype), rows).to(wide) * inverse  # a₀
+        norm = torch.where(aligned, norm.to(wide), 0.0)
+        if self.rule == "dot":
+            wanted = torch.where(aligned, _largest_normal(self.k, projection, generator), projection)
+            stretch = torch.ones_like(projection)
+        else:
+            dimension = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
+            remainder = torch.linalg.vector_norm(counted, dim=1).to(wide).square() - projection.square()  # c₀
+            remainder = remainder.clamp(min=torch.finfo(wide).tiny)
+            wanted, rest = closest_candidate(int(self.k) - 1, norm, dimension.clamp(min=1), generator)
+            # With no direction to project on, the whole of the noise is "the rest".
+            rest = torch.where(aligned, rest, rest + wanted.square())
+            wanted = torch.where(aligned, wanted, 0.0)
+            own_score = projection.square() + remainder - 2 * norm * projection
+            keep = own_score <= wanted.square() + rest - 2 * norm * wanted  # z is the k-th candidate
+            keep |= dimension == 0
+            wanted = torch.where(keep, projection, wanted)
+            stretch = torch.where(keep, 1.0, (rest / remainder).sqrt())
+        along = (wanted - stretch * projection) * inverse
+        stretch = stretch.to(moved.dtype)[:, None]
+        # z keeps its Gaussian values wherever the mask excludes them: there x is 0.
+        moved = moved.mul_(stretch if counts is None else torch.where(counts, stretch, 1.0))
+        moved = moved.addcmul_(rows.to(moved.dtype), along.to(moved.dtype)[:, None])
+        return moved.view(clean.shape).to(clean.dtype)
+
+    def _centred(self, clean: Tensor, counts: Tensor | None) -> Tensor:
+        """The images that the choice is made against: centred, zero where masked; [B, D]."""
+        rows = as_rows(clean)
+        if isinstance(self.centre, Tensor):
+            try:
+                centre = self.centre.detach().to(clean.device).expand(clean.shape[1:])
+            except RuntimeError:
+                raise ValueError(
+                    f"centre has shape {tuple(self.centre.shape)}, which does not broadcast to one image of "
+                    f"shape {tuple(clean.shape[1:])}; pass the mean image, or its mean per channel"
+                ) from None
+            rows = rows - centre.to(rows.dtype).reshape(1, -1)
+        elif self.centre == "batch":
+            if len(clean) == 1:
+                raise ValueError(
+                    "centre='batch' needs at least 2 rows, got batch size 1, which its own mean would erase; "
+                    "pass the data set's mean image as centre, or None"
+                )
+            if counts is None:
+                rows = rows - rows.mean(dim=0)
+            else:
+                rows = rows - (rows * counts).sum(dim=0) / counts.sum(dim=0).clamp(min=1)
+        return rows if counts is None else rows.masked_fill(~counts, 0.0)
+
+
+def _largest_normal(k: float, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw the largest of k standard normals, for any real k ≥ 1: Φ⁻¹(U^(1/k))."""
+    uniform = torch.rand(like.shape, dtype=like.dtype, device=like.device, generator=generator)
+    log_probability = uniform.clamp(min=torch.finfo(like.dtype).tiny).log() / k
+    # Each tail from its own side: 1 − U^(1/k) is not representable near 0, nor U^(1/k) near 1.
+    lower = torch.special.ndtri(log_probability.exp())
+    upper = -torch.special.ndtri(-torch.expm1(log_probability))
+    return torch.where(log_probability < -math.log(2), lower, upper)
