@@ -106,14 +106,14 @@ def open_run(
         log_with="tensorboard" if track else None,
         project_dir=str(folder),
     )
-    centre = _describe(folder, experiment, data, accelerator.is_main_process)
-    accelerator.wait_for_everyone()
     network = build_network(
         experiment.network,
         data.shape,
         _class_count(experiment, data.class_names),
         seed=derived_seed(experiment.seed, "weights"),
     )
+    centre = _describe(folder, experiment, data, accelerator.is_main_process)
+    accelerator.wait_for_everyone()
     optimizer: Optimizer = torch.optim.AdamW(
         network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
     )

@@ -63,7 +63,7 @@ def test_markdown_holds_the_same_cells(table: Table) -> None:
 def test_hostile_names_are_words() -> None:
     hostile = comparison(curve("[red]a|b[/red] <b>*", 0, [2, 1], [1, 2]), baseline="[red]a|b[/red] <b>*")
     table = results_table(hostile, summarize(hostile, np.random.default_rng(0)))
-    assert printed(table, 200).count("[red]a|b[/red] <b>*") == 2  # heads a column, opens a note
+    assert printed(table, 200).count("[red]a|b[/red] <b>*") == 3  # heads a column and a row, opens a note
     assert r"\[red\]a\|b\[/red\] \<b\>\*" in markdown_table(table)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tests.pairing.algorithm_1 import winners_of_k
+from tests.pairing.algorithm_1 import least_distance_cdf, winners_of_k
 
 from immiscible_diffusion.pairing import closest
 
@@ -17,16 +17,6 @@ SHAPES = ((1, 0.0), (1, 2.0), (2, 0.1), (16, 0.0), (16, 3.0), (112, 1.0), (3072,
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def least_distance_cdf(count: int, dimension: int, norm: float):
-    """‖x − n‖² is noncentral χ², so the least of `count` has 1 − (1 − F)^count."""
-
-    def cdf(square: np.ndarray) -> np.ndarray:
-        one = stats.ncx2.cdf(square, dimension, norm**2) if norm else stats.chi2.cdf(square, dimension)
-        return -np.expm1(count * np.log1p(-one))
-
-    return cdf
 
 
 @pytest.mark.parametrize("count", COUNTS)

@@ -67,6 +67,16 @@ def test_a_centre_is_subtracted_before_choosing_and_only_there(
         assert not torch.allclose(noise, Nearest(k=k, rule=rule)(clean, generator=seeded(3)), atol=1e-3)
 
 
+def test_padding_stays_out_of_the_choice_when_it_is_centred() -> None:
+    clean = torch.randn((6, 5, 20), generator=seeded(1)) + 2
+    centre = torch.randn((5, 20), generator=seeded(2))
+    mask = torch.rand((6, 5), generator=seeded(3)) < 0.6
+    torch.testing.assert_close(
+        Nearest(centre=centre)(clean, generator=seeded(4), mask=mask),
+        Nearest()(clean - centre, generator=seeded(4), mask=mask),
+    )
+
+
 def test_batch_centre_averages_only_what_counts() -> None:
     clean = torch.randn((6, 5, 3), generator=seeded(1)) + 2
     mask = torch.rand((6, 5), generator=seeded(2)) < 0.6

@@ -54,19 +54,22 @@ def compare(
     _report([_compared(chosen, plan, folder)], folder)
 
 
-def demo(out: Path = Path("runs/demo"), seeds: int = 3, steps: int | None = None) -> None:
+def demo(
+    out: Path = Path("runs/demo"), seeds: int = 3, steps: int | None = None, count: int = 1000
+) -> None:
     """See the effect in five minutes: flow matching and DDIM on digits under four pairings.
 
     Args:
         out: Folder of the report.
         seeds: Runs of each pairing.
         steps: Training steps of a run.
+        count: Images sampled for each measurement.
     """
     from immiscible_diffusion.comparison import Plan
 
     sections = []
     for name, k in (("digits-flow", 4), ("digits-ddim", 8)):
-        plan = Plan(("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned"), seeds)
+        plan = Plan(("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned"), seeds, count=count)
         chosen = chosen_experiment(name, Settings(steps=steps))
         sections.append(_compared(chosen, plan, out / name))
     _report(sections, out)

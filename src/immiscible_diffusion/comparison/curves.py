@@ -64,7 +64,7 @@ class Curve:
         seconds = [point.seconds for point in self.points]
         if steps[0] < 0 or any(later <= earlier for earlier, later in pairwise(steps)):
             raise ValueError(f"{name} has steps {steps}: give them from 0 up, each larger than the last")
-        if not (0 <= seconds[0] and all(b >= a for a, b in pairwise(seconds)) and seconds[-1] < math.inf):
+        if not (seconds[0] >= 0 and all(b >= a for a, b in pairwise(seconds)) and seconds[-1] < math.inf):
             raise ValueError(f"{name} has seconds {seconds}: give training wall time so far, never falling")
 
 

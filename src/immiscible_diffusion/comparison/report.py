@@ -76,7 +76,8 @@ class _View:
 def write_report(comparison: Comparison, samples: Mapping[str, Tensor], folder: Path, seed: int = 0) -> Path:
     """Write report.html, results.json, curves.png, speedup.png and samples.png into `folder`.
 
-    `samples`: pairing to uint8 [N, C, H, W], image for image from the same noise; leave empty to show none.
+    `samples`: pairing to uint8 [N, C, H, W], after the last step, image for image from the same noise and
+    unselected, as the page says of them; leave empty to show none.
     `seed` drives the bootstrap, as `summarize(comparison, numpy.random.default_rng(seed))` does elsewhere.
     Returns the path of report.html. Raises ValueError for samples that do not fit the comparison.
     """
