@@ -28,7 +28,7 @@ class ImageUNet(nn.Module):
 class ResidualMLP(nn.Module):
     """A residual MLP on flattened images: hundreds of steps in seconds on a CPU, for images such as 8×8."""
 
-    def __init__(self, shape: Shape, classes: int | None, width: int = 256, blocks: int = 3) -> None:
+    def __init__(self, shape: Shape, classes: int | None, width: int = 128, blocks: int = 3) -> None:
         super().__init__()
         size = shape[0] * shape[1] * shape[2]
         self.frequencies = Timesteps(64, flip_sin_to_cos=True, downscale_freq_shift=0)

@@ -27,7 +27,7 @@ def scores(comparison: Comparison) -> list[object]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, dict[str, torch.Tensor], Path]:
     folder = tmp_path_factory.mktemp("whole")
-    return *run_comparison(EXPERIMENT, PLAN, folder), folder
+    return *run_comparison(EXPERIMENT, PLAN, folder, jobs=1), folder
 
 
 def test_every_pairing_and_seed_is_measured_alike(
@@ -60,7 +60,7 @@ def test_what_is_done_is_not_done_again(
     again, _ = run_comparison(EXPERIMENT, PLAN, folder)
     assert again.curves == comparison.curves
     with pytest.raises(AssertionError, match="trained again"):  # seeds can be added
-        run_comparison(EXPERIMENT, dataclasses.replace(PLAN, seeds=3), folder)
+        run_comparison(EXPERIMENT, dataclasses.replace(PLAN, seeds=3), folder, jobs=1)
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 9])
@@ -75,20 +75,46 @@ def test_an_interrupted_comparison_ends_with_the_same_distances(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_comparison(EXPERIMENT, PLAN, tmp_path, report=stop)
-    comparison, _ = run_comparison(EXPERIMENT, PLAN, tmp_path)
+        run_comparison(EXPERIMENT, PLAN, tmp_path, report=stop, jobs=1)
+    comparison, _ = run_comparison(EXPERIMENT, PLAN, tmp_path, jobs=1)
     assert scores(comparison) == scores(whole[0])
+
+
+def test_runs_in_processes_of_their_own_end_alike(
+    whole: tuple[Comparison, dict[str, torch.Tensor], Path], tmp_path: Path
+) -> None:
+    said: list[str] = []
+    comparison, samples = run_comparison(EXPERIMENT, PLAN, tmp_path, report=said.append, jobs=2)
+    for ours, theirs in zip(comparison.curves, whole[0].curves, strict=True):
+        assert (ours.pairing, ours.seed) == (theirs.pairing, theirs.seed)
+        for one, other in zip(ours.points, theirs.points, strict=True):
+            for evaluations, score in one.scores.items():  # another number of threads rounds differently
+                assert score.frechet == pytest.approx(other.scores[evaluations].frechet, rel=1e-2)
+    assert set(samples) == set(whole[1])
+    assert sum("step 12/12" in text for text in said) == 6
+    with pytest.raises(ValueError, match="jobs must be 1 or more, got 0"):
+        run_comparison(EXPERIMENT, PLAN, tmp_path, jobs=0)
+
+
+def test_an_error_in_a_process_reaches_the_caller(tmp_path: Path) -> None:
+    run_comparison(EXPERIMENT, PLAN, tmp_path, jobs=2)
+    config = tmp_path / "runs" / "assigned-seed1" / "config.json"
+    config.write_text(config.read_text().replace('"learning_rate": ', '"learning_rate": 9'))
+    for seed in (0, 1):
+        (tmp_path / "runs" / f"assigned-seed{seed}" / "sheet.safetensors").unlink()
+    with pytest.raises(ValueError, match="began with other settings .*learning_rate"):
+        run_comparison(EXPERIMENT, PLAN, tmp_path, jobs=2)
 
 
 def test_a_run_killed_before_its_measurement_is_measured(
     whole: tuple[Comparison, dict[str, torch.Tensor], Path], tmp_path: Path
 ) -> None:
-    comparison, _ = run_comparison(EXPERIMENT, PLAN, tmp_path)
+    comparison, _ = run_comparison(EXPERIMENT, PLAN, tmp_path, jobs=1)
     killed = tmp_path / "runs" / "nearest-4-seed1"
     lines = (killed / "evaluations.jsonl").read_text().splitlines()
     (killed / "evaluations.jsonl").write_text("".join(line + "\n" for line in lines[:2]))
     (killed / "sheet.safetensors").unlink()
-    again, _ = run_comparison(EXPERIMENT, PLAN, tmp_path)
+    again, _ = run_comparison(EXPERIMENT, PLAN, tmp_path, jobs=1)
     assert scores(again) == scores(comparison) == scores(whole[0])
 
 

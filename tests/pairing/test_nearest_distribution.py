@@ -14,10 +14,12 @@ from tests.pairing.algorithm_1 import least_distance_cdf, nearest_of_k, winners_
 from torch import Tensor
 
 from immiscible_diffusion.pairing import Independent, Nearest
+from immiscible_diffusion.pairing.closest import DIRECT
 
 FAMILY_ERROR = 1e-3
 DIMENSIONS = (1, 2, 16, 3072)
-CANDIDATES = (1, 2, 8, 64, 97, 98, 200, 4096)  # closest.py switches between 97 and 98
+# Those by DIRECT are where closest.py goes from drawing every candidate to drawing the likely ones.
+CANDIDATES = sorted({1, 2, 8, 64, 97, 98, 200, 4096, DIRECT + 1, DIRECT + 2})
 NORMS = {
     "zero": lambda dimension: 0.0,
     "1e-20": lambda dimension: 1e-20,

@@ -25,6 +25,7 @@ def compare(
     count: int = 2000,
     features: str = "auto",
     weights: Path | None = None,
+    jobs: int | None = None,
     out: Path | None = None,
 ) -> None:
     """Train an experiment under several pairings with matched seeds, and report whether pairing helped.
@@ -44,6 +45,7 @@ def compare(
         count: Images sampled for each measurement.
         features: Feature network, as for evaluate.
         weights: File of the feature network's weights.
+        jobs: Runs to train at once; by default one a core, one on a GPU.
         out: Folder of the comparison; by default runs/compare-EXPERIMENT.
     """
     from immiscible_diffusion.comparison import Plan
@@ -51,11 +53,15 @@ def compare(
     chosen = chosen_experiment(experiment, settings)
     plan = Plan(pairings, seeds, evaluations, judged_at, points, count, features, weights)
     folder = out or Path("runs") / f"compare-{chosen.name}"
-    _report([_compared(chosen, plan, folder)], folder)
+    _report([_compared(chosen, plan, folder, jobs)], folder)
 
 
 def demo(
-    out: Path = Path("runs/demo"), seeds: int = 3, steps: int | None = None, count: int = 1000
+    out: Path = Path("runs/demo"),
+    seeds: int = 3,
+    steps: int | None = None,
+    count: int = 1000,
+    jobs: int | None = None,
 ) -> None:
     """See the effect in five minutes: flow matching and DDIM on digits under four pairings.
 
@@ -64,6 +70,7 @@ def demo(
         seeds: Runs of each pairing.
         steps: Training steps of a run.
         count: Images sampled for each measurement.
+        jobs: Runs to train at once; by default one a core.
     """
     from immiscible_diffusion.comparison import Plan
 
@@ -71,15 +78,17 @@ def demo(
     for name, k in (("digits-flow", 4), ("digits-ddim", 8)):
         plan = Plan(("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned"), seeds, count=count)
         chosen = chosen_experiment(name, Settings(steps=steps))
-        sections.append(_compared(chosen, plan, out / name))
+        sections.append(_compared(chosen, plan, out / name, jobs))
     _report(sections, out)
 
 
-def _compared(experiment: "Experiment", plan: "Plan", folder: Path) -> "tuple[Comparison, dict[str, Tensor]]":
+def _compared(
+    experiment: "Experiment", plan: "Plan", folder: Path, jobs: int | None
+) -> "tuple[Comparison, dict[str, Tensor]]":
     from immiscible_diffusion.comparison import run_comparison
 
     try:
-        return run_comparison(experiment, plan, folder, report=lambda text: print(text, flush=True))
+        return run_comparison(experiment, plan, folder, lambda text: print(text, flush=True), jobs)
     except KeyboardInterrupt:
         print(f"\nStopped; what was measured is in {folder}. Give the same command again to go on.")
         raise SystemExit(130) from None

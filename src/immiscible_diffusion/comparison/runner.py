@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -12,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from immiscible_diffusion.comparison.curves import Comparison, Curve, Point, Score
+from immiscible_diffusion.comparison.parallel import Report, default_jobs, in_processes
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.evaluation import Reference, feature_network, prepare_reference
@@ -63,47 +63,51 @@ class Plan:
         return "independent" if "independent" in self.pairings else self.pairings[0]
 
 
-Report = Callable[[str], None]
-
-
 def run_comparison(
-    experiment: Experiment, plan: Plan, folder: Path, report: Report = lambda text: None
+    experiment: Experiment,
+    plan: Plan,
+    folder: Path,
+    report: Report = lambda text: None,
+    jobs: int | None = None,
 ) -> tuple[Comparison, dict[str, Tensor]]:
     """Train every pairing under every seed in `folder/runs`, measuring on the way.
 
     Seed s of every pairing starts from the same weights and sees the same rows and times; all are measured
     from the same Gaussian noise against the same real images. What is in the folder already is not done
     again: a comparison that was stopped goes on, and pairings or seeds can be added.
-    report: called with a line of progress. Returns the comparison and, by pairing, the sample sheet of the
-    first seed (uint8 [36, C, H, W]). Raises ValueError where the folder was measured in another way.
+    report: called with a line of progress. jobs: runs to train at once; by default one a core, one on a GPU.
+    Returns the comparison and, by pairing, the sample sheet of the first seed (uint8 [36, C, H, W]).
+    Raises ValueError where the folder was measured in another way.
     """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be 1 or more, got {jobs}; leave it out for one a core")
     data = load_data(experiment)
     network = feature_network(plan.features, data, weights=plan.weights)
     _check_measure(folder, plan, network.name)
-    reference = prepare_reference(data.pixels, network)
-    curves, samples = [], {}
-    total = plan.seeds * len(plan.pairings)
+    if network.accuracy is not None:
+        report(f"features: {network.name}, right on {network.accuracy:.1%} of held-out images")
     # Seeds outside, so that an interrupted comparison has whole seeds to show.
-    for number in range(total):
-        seed, pairing = (
-            experiment.seed + number // len(plan.pairings),
-            plan.pairings[number % len(plan.pairings)],
-        )
-        one = dataclasses.replace(experiment, pairing=pairing, seed=seed)
-        place = folder / "runs" / f"{pairing.replace(':', '-')}-seed{seed}"
-
-        def progress(text: str, name: str = f"{number + 1}/{total} {pairing} seed {seed}") -> None:
-            report(f"{name}: {text}")
-
-        curves.append(_curve(one, plan, place, data, reference, progress))
-        if seed == experiment.seed:
-            samples[pairing] = load_file(place / "sheet.safetensors")["pixels"]
-    settings = dataclasses.asdict(experiment)
-    del settings["pairing"], settings["seed"]
-    settings["objective"] = {"kind": type(experiment.objective).__name__, **settings["objective"]}
-    settings |= {
-        "sampler": experiment.objective.samplers[0],
-        "seeds": [c.seed for c in curves[:: len(plan.pairings)]],
+    one_each = [
+        dataclasses.replace(experiment, pairing=pairing, seed=experiment.seed + number)
+        for number in range(plan.seeds)
+        for pairing in plan.pairings
+    ]
+    places = [folder / "runs" / f"{one.pairing.replace(':', '-')}-seed{one.seed}" for one in one_each]
+    names = [
+        f"{number}/{len(one_each)} {one.pairing} seed {one.seed}" for number, one in enumerate(one_each, 1)
+    ]
+    tasks = [(one, plan, place, name) for one, place, name in zip(one_each, places, names, strict=True)]
+    unfinished = sum(not _finished(one, plan, place) for one, place in zip(one_each, places, strict=True))
+    jobs = min(jobs or default_jobs(len(tasks)), max(1, unfinished))
+    if jobs > 1:
+        curves = in_processes(_curve_in_process, tasks, jobs, report)
+    else:
+        reference = prepare_reference(data.pixels, network)
+        curves = [_curve(*task, data, reference, report) for task in tasks]
+    samples = {
+        one.pairing: load_file(place / "sheet.safetensors")["pixels"]
+        for one, place in zip(one_each, places, strict=True)
+        if one.seed == experiment.seed
     }
     comparison = Comparison(
         experiment=experiment.name,
@@ -115,10 +119,23 @@ def run_comparison(
         distance_name=network.distance_name,
         real_count=len(data.pixels),
         generated_count=plan.count,
-        settings=settings,
+        settings=_settings(experiment, plan, jobs),
         environment=describe_environment(),
     )
     return comparison, samples
+
+
+def _settings(experiment: Experiment, plan: Plan, jobs: int) -> dict[str, Any]:
+    """Everything that names a comparison but the pairings."""
+    settings = dataclasses.asdict(experiment)
+    del settings["pairing"], settings["seed"]
+    return {
+        **settings,
+        "objective": {"kind": type(experiment.objective).__name__, **settings["objective"]},
+        "sampler": experiment.objective.samplers[0],
+        "seeds": [experiment.seed + number for number in range(plan.seeds)],
+        "runs at once": jobs,
+    }
 
 
 def milestones(steps: int, points: int) -> list[int]:
@@ -126,19 +143,36 @@ def milestones(steps: int, points: int) -> list[int]:
     return sorted({max(1, round(steps * (number + 1) / points)) for number in range(points)})
 
 
+def _finished(experiment: Experiment, plan: Plan, folder: Path) -> bool:
+    wanted = milestones(experiment.steps, plan.points)
+    return wanted[-1] in _read(folder / "evaluations.jsonl") and (folder / "sheet.safetensors").exists()
+
+
+def _curve_in_process(experiment: Experiment, plan: Plan, folder: Path, name: str, report: Report) -> Curve:
+    """Load what `_curve` needs in a process of its own; the probe was trained and cached by the parent."""
+    data = load_data(experiment)
+    reference = prepare_reference(data.pixels, feature_network(plan.features, data, weights=plan.weights))
+    return _curve(experiment, plan, folder, name, data, reference, report)
+
+
 def _curve(
-    experiment: Experiment, plan: Plan, folder: Path, data: ImageData, reference: Reference, report: Report
+    experiment: Experiment,
+    plan: Plan,
+    folder: Path,
+    name: str,
+    data: ImageData,
+    reference: Reference,
+    report: Report,
 ) -> Curve:
     """Train and measure one run, or read what an earlier call measured."""
     wanted = milestones(experiment.steps, plan.points)
-    file = folder / "evaluations.jsonl"
-    records = _read(file)
-    if wanted[-1] not in records or not (folder / "sheet.safetensors").exists():
+    records = _read(folder / "evaluations.jsonl")
+    if not _finished(experiment, plan, folder):
         run = open_run(experiment, folder, resume=True, data=data, track=False)
         records = {step: record for step, record in records.items() if step <= run.first_step}
-        _train(run, plan, wanted, records, reference, report)
+        _train(run, plan, wanted, records, reference, lambda text: report(f"{name}: {text}"))
     else:
-        report("done before")
+        report(f"{name}: done before")
     chosen = [records[step] for step in wanted if step in records]
     points = tuple(
         Point(
