@@ -84,11 +84,6 @@ def to_pixels(clean: Tensor, image_std: float = NATURAL_STD) -> Tensor:
     return scaled.round().clamp(0, 255).to(torch.uint8)
 
 
-def clean_limit(image_std: float = NATURAL_STD) -> float:
-    """The largest magnitude that `to_clean` gives."""
-    return image_std / NATURAL_STD
-
-
 def mean_image(data: ImageData, image_std: float = NATURAL_STD, flip: bool = False) -> Tensor:
     """Average a data set at training scale, float32 [C, H, W]; with `flip`, as mirrored training sees it."""
     mean = sum(chunk.double().sum(dim=0) for chunk in data.pixels.split(4096)) / len(data.pixels)

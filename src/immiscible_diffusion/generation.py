@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import clean_limit, to_pixels
+from immiscible_diffusion.data import to_pixels
 from immiscible_diffusion.experiment import Experiment
-from immiscible_diffusion.objectives import Diffusion, Objective
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.sampling import sample
 
@@ -39,16 +38,9 @@ def generate(
         evaluations,
         sampler=sampler,
         condition=None if labels is None else labels.to(device),
-        clip=clip_for(experiment.objective, experiment.image_std),
         batch_size=batch_size,
     )
     return to_pixels(clean, experiment.image_std).cpu()
-
-
-def clip_for(objective: Objective, image_std: float) -> float | None:
-    """The sampler's clamp on clean estimates: the range of images for diffusion, none for flow matching."""
-    # An epsilon network's clean estimate at the noisiest step is its error times 160.
-    return clean_limit(image_std) if isinstance(objective, Diffusion) else None
 
 
 def sample_sheet(

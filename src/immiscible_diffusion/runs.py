@@ -1,6 +1,5 @@
 """A run folder: the training loop with averaging, checkpoints, metrics, sample sheets and exact resume."""
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.checkpoints import (
@@ -22,14 +20,15 @@ from immiscible_diffusion.checkpoints import (
     restore_optimizer,
     save_checkpoint,
 )
-from immiscible_diffusion.data import ImageData, load_images, mean_image
-from immiscible_diffusion.experiment import Experiment, from_json, to_json
+from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.experiment import Experiment, from_json
 from immiscible_diffusion.generation import sample_sheet
 from immiscible_diffusion.interruption import stop_requests
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
 from immiscible_diffusion.pictures import save_sheet
 from immiscible_diffusion.randomness import derived_seed
+from immiscible_diffusion.run_folder import check_same_settings, describe_run, load_data
 from immiscible_diffusion.training import TrainingStep, training_steps
 
 
@@ -60,23 +59,6 @@ class TrainedModel:
     step: int
 
 
-def load_data(experiment: Experiment) -> ImageData:
-    """Load the data set that an experiment names. Raises ValueError where it has no labels but needs them."""
-    data = load_images(
-        experiment.data,
-        image_column=experiment.image_column,
-        label_column=experiment.label_column,
-        resolution=experiment.resolution,
-        rows=experiment.rows,
-    )
-    if experiment.class_conditional and data.labels is None:
-        raise ValueError(
-            f"class_conditional needs labels and data {experiment.data!r} has none; "
-            "name their column with label_column, or train unconditionally"
-        )
-    return data
-
-
 def open_run(
     experiment: Experiment,
     folder: Path,
@@ -99,7 +81,7 @@ def open_run(
             "add --resume to go on with it, or choose another --out"
         )
     if config.exists():
-        _check_same(from_json(config.read_text()), experiment, folder)
+        check_same_settings(from_json(config.read_text()), experiment, folder)
     data = data or load_data(experiment)
     accelerator = Accelerator(
         mixed_precision=experiment.precision,
@@ -112,7 +94,7 @@ def open_run(
         _class_count(experiment, data.class_names),
         seed=derived_seed(experiment.seed, "weights"),
     )
-    centre = _describe(folder, experiment, data, accelerator.is_main_process)
+    centre = describe_run(folder, experiment, data, accelerator.is_main_process)
     accelerator.wait_for_everyone()
     optimizer: Optimizer = torch.optim.AdamW(
         network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
@@ -235,46 +217,6 @@ def load_trained(folder: Path) -> TrainedModel:
 
 def _class_count(experiment: Experiment, class_names: Sequence[str]) -> int | None:
     return len(class_names) if experiment.class_conditional else None
-
-
-def _check_same(stored: Experiment, given: Experiment, folder: Path) -> None:
-    before, now = dataclasses.asdict(stored), dataclasses.asdict(given)
-    differing = [name for name in before if name != "steps" and before[name] != now[name]]
-    if differing:
-        text = ", ".join(f"{name} {before[name]!r} → {now[name]!r}" for name in differing)
-        raise ValueError(
-            f"run {str(folder)!r} began with other settings ({text}); resume it with its own, "
-            "or choose another --out"
-        )
-
-
-def _describe(folder: Path, experiment: Experiment, data: ImageData, write: bool) -> Tensor:
-    """Store what the run is and which data it saw, once; return the centre that pairing chooses against."""
-    description = {
-        "name": data.name,
-        "fingerprint": data.fingerprint,
-        "count": len(data.pixels),
-        "shape": list(data.shape),
-        "class_names": list(data.class_names),
-    }
-    described, centre_file = folder / "data.json", folder / "centre.safetensors"
-    if described.exists() and centre_file.exists():
-        before = json.loads(described.read_text())
-        if before["fingerprint"] != data.fingerprint:
-            raise ValueError(
-                f"data {experiment.data!r} is not what run {str(folder)!r} began with: fingerprint "
-                f"{data.fingerprint}, then {before['fingerprint']}; restore the data or choose another --out"
-            )
-        centre: Tensor = load_file(centre_file)["centre"]
-    else:
-        centre = mean_image(data, experiment.image_std, experiment.flip)
-    if write:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not centre_file.exists():
-            save_file({"centre": centre}, centre_file)
-            described.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n")
-        (folder / "config.json").write_text(to_json(experiment))
-    return centre
 
 
 def _save(run: Run, step: int, seconds: float) -> None:

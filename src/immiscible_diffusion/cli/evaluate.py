@@ -34,7 +34,8 @@ def evaluate(
     from accelerate import Accelerator
 
     from immiscible_diffusion.evaluation import Distances, feature_network, prepare_reference
-    from immiscible_diffusion.runs import load_data, load_trained
+    from immiscible_diffusion.run_folder import load_data
+    from immiscible_diffusion.runs import load_trained
     from immiscible_diffusion.scoring import score_network
 
     model = load_trained(run)

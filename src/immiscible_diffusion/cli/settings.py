@@ -33,6 +33,10 @@ class Settings:
     """Pieces that a step's batch is worked through in, to save memory."""
     precision: Literal["no", "bf16", "fp16"] | None = None
     """Mixed precision of the network."""
+    prediction: Literal["epsilon", "v"] | None = None
+    """What a diffusion network predicts."""
+    schedule: Literal["linear", "cosine"] | None = None
+    """Noise schedule of diffusion."""
     image_std: float | None = None
     """Nominal std that images are scaled to: 0.5 is [-1, 1]; the paper also tries 1, 2 and 4."""
     flip: bool | None = None
@@ -63,4 +67,12 @@ def chosen_experiment(name: str, settings: Settings, pairing: str | None = None)
         given["pairing"] = pairing
     if "data" in given and Path(given["data"]).expanduser().exists() and given["data"] != "digits":
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run outlives the working folder
-    return dataclasses.replace(named_experiment(name), **given)
+    experiment = named_experiment(name)
+    objective = {key: given.pop(key) for key in ("prediction", "schedule") if key in given}
+    if objective:
+        if type(experiment.objective).__name__ != "Diffusion":
+            raise ValueError(
+                f"--{next(iter(objective))} is for diffusion, and {name} is flow matching; leave it out"
+            )
+        given["objective"] = dataclasses.replace(experiment.objective, **objective)
+    return dataclasses.replace(experiment, **given)
