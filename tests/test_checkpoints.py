@@ -50,7 +50,9 @@ def test_a_damaged_newest_one_is_named_and_passed_over(tmp_path: Path, damage: s
         state.write_text(state.read_text()[:30])
     else:
         state.write_text(state.read_text().replace('"format": 1', '"format": 99'))
-    with pytest.warns(UserWarning, match="damaged checkpoint passed over: .*step-00000002.*using .*step-00000001"):
+    with pytest.warns(
+        UserWarning, match="damaged checkpoint passed over: .*step-00000002.*using .*step-00000001"
+    ):
         loaded = newest_checkpoint(tmp_path)
     assert loaded is not None and loaded.step == 1
     (tmp_path / "step-00000001" / "state.json").unlink()

@@ -26,7 +26,9 @@ def test_pairings_are_stored_in_one_form() -> None:
 
 def test_no_setting_is_ignored() -> None:
     values = json.loads(to_json(named_experiment("digits-ddim")))
-    with pytest.raises(ValueError, match="unknown Experiment setting 'learning_rat'; did you mean 'learning_rate'"):
+    with pytest.raises(
+        ValueError, match="unknown Experiment setting 'learning_rat'; did you mean 'learning_rate'"
+    ):
         from_json(json.dumps({**values, "learning_rat": 1}))
     with pytest.raises(ValueError, match="unknown Diffusion setting 'predictoin'; did you mean 'prediction'"):
         from_json(json.dumps({**values, "objective": {"name": "diffusion", "predictoin": "v"}}))

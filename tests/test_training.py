@@ -30,11 +30,15 @@ def small(**settings: object) -> Experiment:
 
 
 def finish(experiment: Experiment, folder: Path, resume: bool = False) -> dict[str, torch.Tensor]:
-    for _ in advance(open_run(experiment, folder, resume=resume, track=False), checkpoint_every=4, sheet_every=0):
+    for _ in advance(
+        open_run(experiment, folder, resume=resume, track=False), checkpoint_every=4, sheet_every=0
+    ):
         pass
     checkpoint = newest_checkpoint(folder / "checkpoints")
     assert checkpoint is not None and checkpoint.step == experiment.steps
-    return {f"{file}.{key}": value for file, held in checkpoint.tensors.items() for key, value in held.items()}
+    return {
+        f"{file}.{key}": value for file, held in checkpoint.tensors.items() for key, value in held.items()
+    }
 
 
 def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
@@ -163,10 +167,10 @@ def test_the_pairing_sees_images_and_labels_and_its_noise_is_used() -> None:
         assert torch.equal(clean, batch.clean) and torch.equal(condition, batch.condition)
         assert torch.equal(condition, data.labels[batch.rows])
         with torch.no_grad():
-            expected = FlowMatching().loss(network, clean, torch.zeros_like(clean), batch.time, condition).mean()
+            expected = (
+                FlowMatching().loss(network, clean, torch.zeros_like(clean), batch.time, condition).mean()
+            )
         assert losses[step] == pytest.approx(float(expected), rel=1e-4)
-
-
 
 
 def test_run_folder_errors(tmp_path: Path) -> None:

@@ -25,7 +25,18 @@ def immiscible(*arguments: str, folder: Path, ok: bool = True) -> subprocess.Com
 
 
 def test_train_sample_evaluate_resume(tmp_path: Path) -> None:
-    train = ("train", "digits-ddim", "--pairing", "nearest", "--k", "8", "--steps", "30", "--batch-size", "64")
+    train = (
+        "train",
+        "digits-ddim",
+        "--pairing",
+        "nearest",
+        "--k",
+        "8",
+        "--steps",
+        "30",
+        "--batch-size",
+        "64",
+    )
     said = immiscible(*train, "--class-conditional", "True", "--sheet-every", "30", folder=tmp_path).stdout
     run = Path("runs") / "digits-ddim-nearest-8-seed0"
     assert "1,797 images of 1×8×8" in said and "Nearest(k=8, rule='l2', centre=tensor[1, 8, 8])" in said
@@ -35,13 +46,17 @@ def test_train_sample_evaluate_resume(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [20, 30] and lines[0]["images_per_second"] > 0
 
-    immiscible("sample", str(run), "--count", "6", "--evaluations", "5", "--classes", "3", "7", folder=tmp_path)
+    immiscible(
+        "sample", str(run), "--count", "6", "--evaluations", "5", "--classes", "3", "7", folder=tmp_path
+    )
     assert Image.open(tmp_path / run / "samples-step30.png").size == (3 * 34 - 2, 2 * 34 - 2)
     immiscible("sample", str(run), "--count", "3", "--separate", "--out", "apart", folder=tmp_path)
     assert sorted(path.name for path in (tmp_path / "apart").iterdir()) == [f"{n:06d}.png" for n in range(3)]
     assert Image.open(tmp_path / "apart" / "000000.png").size == (8, 8)
 
-    said = immiscible("evaluate", str(run), "--evaluations", "2", "5", "--count", "80", folder=tmp_path).stdout
+    said = immiscible(
+        "evaluate", str(run), "--evaluations", "2", "5", "--count", "80", folder=tmp_path
+    ).stdout
     assert "probe(digits)" in said and "FID" not in said
     result = json.loads((tmp_path / run / "evaluation.json").read_text())
     assert set(result["evaluations"]) == {"2", "5"} and result["step"] == 30
@@ -54,7 +69,9 @@ def test_train_sample_evaluate_resume(tmp_path: Path) -> None:
 
 
 def test_compare_writes_its_report_and_goes_on(tmp_path: Path) -> None:
-    command = "compare digits-flow --pairings independent nearest:4:uncentred assigned --seeds 2 --steps 6".split()
+    command = (
+        "compare digits-flow --pairings independent nearest:4:uncentred assigned --seeds 2 --steps 6".split()
+    )
     command += "--batch-size 64 --points 2 --count 70 --evaluations 2 4 --judged-at 4 --out both".split()
     said = immiscible(*command, folder=tmp_path).stdout
     assert "6/6 assigned seed 1: step 6/6" in said
@@ -76,7 +93,18 @@ def test_demo_shows_diffusion_and_flow_in_one_page(tmp_path: Path) -> None:
 def test_training_on_local_parquet(shared_data: Path, tmp_path: Path, folder: str) -> None:
     name = {"cifar10": "cifar10-ddim", "fashion_mnist": "fashion-mnist-flow"}[folder]
     command = ["train", name, "--data", str(shared_data / folder), "--network", "unet-small", "--rows", "64"]
-    command += ["--steps", "2", "--batch-size", "8", "--sheet-every", "0", "--out", "run", "--precision", "bf16"]
+    command += [
+        "--steps",
+        "2",
+        "--batch-size",
+        "8",
+        "--sheet-every",
+        "0",
+        "--out",
+        "run",
+        "--precision",
+        "bf16",
+    ]
     immiscible(*command, folder=tmp_path)
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["data"] == str((shared_data / folder).resolve()) and config["precision"] == "bf16"

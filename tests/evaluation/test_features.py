@@ -1,12 +1,13 @@
 """Choosing a feature network, and what it may be called."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data import ImageData, to_clean
 from immiscible_diffusion.evaluation import FeatureNetwork, feature_network, image_features
 
 
@@ -23,13 +24,24 @@ def test_an_unknown_name_gets_a_suggestion(few_digits: ImageData) -> None:
         ValueError, match=r"name: unknown feature network 'incepton'; did you mean 'inception'\?"
     ):
         feature_network("incepton", few_digits)
-    with pytest.raises(ValueError, match="valid: auto, inception, probe, resnet"):
+    with pytest.raises(ValueError, match="valid: auto, inception, pixels, probe, resnet"):
         feature_network("qqq", few_digits)
 
 
 def test_weights_that_would_be_ignored_are_refused(few_digits: ImageData) -> None:
-    with pytest.raises(ValueError, match=r"weights: some.pth given, but name='probe' trains its own"):
+    with pytest.raises(ValueError, match=r"weights: some.pth given, but name='probe' uses none"):
         feature_network("probe", few_digits, weights=Path("some.pth"))
+
+
+def test_pixels_are_features_of_small_images(few_digits: ImageData) -> None:
+    network = feature_network("pixels", few_digits)
+    features = image_features(network, few_digits.pixels)
+    assert features.shape == (len(few_digits.pixels), 64) and network.size == 64
+    assert torch.equal(features, to_clean(few_digits.pixels).flatten(1))
+    assert network.name == "pixels(few-digits)" and network.distance_name == "Fréchet distance"
+    large = dataclasses.replace(few_digits, pixels=torch.zeros(3, 3, 32, 32, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="up to 1024 values, 'few-digits' has 3072"):
+        feature_network("pixels", large)
 
 
 def test_inception_takes_grey_or_colour(tmp_path: Path) -> None:

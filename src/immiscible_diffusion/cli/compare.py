@@ -76,7 +76,12 @@ def demo(
 
     sections = []
     for name, k in (("digits-flow", 4), ("digits-ddim", 8)):
-        plan = Plan(("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned"), seeds, points=6, count=count)
+        plan = Plan(
+            ("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned"),
+            seeds,
+            points=5,
+            count=count,
+        )
         chosen = chosen_experiment(name, Settings(steps=steps))
         sections.append(_compared(chosen, plan, out / name, jobs))
     _report(sections, out)

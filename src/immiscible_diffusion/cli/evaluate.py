@@ -23,7 +23,8 @@ def evaluate(
         count: Images to sample; distances fall with the count, so compare equal ones.
         sampler: ddim or heun for diffusion, euler or heun for flow matching.
         features: Network whose features are compared: inception (then the distance is the FID), probe (a
-            small classifier trained once on the data's labels), resnet (CIFAR-10, with --weights), or auto:
+            small classifier trained once on the data's labels), resnet (CIFAR-10, with --weights), pixels
+            (the image itself), or auto:
             inception where its weights are found, else probe.
         weights: File of the feature network's weights, for inception and resnet.
         data: Where the data is now, if it has moved since training.

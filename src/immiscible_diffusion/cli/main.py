@@ -9,6 +9,7 @@ import tyro
 
 from immiscible_diffusion.cli.compare import compare, demo
 from immiscible_diffusion.cli.evaluate import evaluate
+from immiscible_diffusion.cli.export import export
 from immiscible_diffusion.cli.sample import sample
 from immiscible_diffusion.cli.train import train
 from immiscible_diffusion.pairing.suggestions import unknown
@@ -18,6 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
+    "export": export,
     "compare": compare,
     "demo": demo,
 }

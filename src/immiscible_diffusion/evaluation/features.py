@@ -11,7 +11,8 @@ from immiscible_diffusion.evaluation import inception, probe, resnet
 from immiscible_diffusion.evaluation.probe_cache import cached_probe
 from immiscible_diffusion.pairing.suggestions import unknown
 
-NAMES = ("auto", "probe", "inception", "resnet")
+NAMES = ("auto", "probe", "inception", "resnet", "pixels")
+MOST_PIXELS = 1024  # a covariance of more is slow, and needs more images than anybody samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +35,21 @@ def feature_network(
     """Choose the network that distances to `images` are measured with.
 
     "probe" is trained once on the labels of `images` and kept under `cache`; "inception" is FID's network,
-    from `weights` or torch hub's checkpoint folder; "resnet" is a CIFAR-10 ResNet from `weights`; "auto" is
-    Inception-v3 where its weights are given or found, and the probe elsewhere.
+    from `weights` or torch hub's checkpoint folder; "resnet" is a CIFAR-10 ResNet from `weights`; "pixels"
+    is no network but the image itself, up to 1,024 values; "auto" is Inception-v3 where its weights are given
+    or found, and the probe elsewhere.
     Raises ValueError for an unknown name, and where weights or labels are missing or do not fit.
     """
     if name not in NAMES:
         raise ValueError(f"name: {unknown('feature network', name, NAMES)}")
     if name == "resnet":
         return _resnet(images, weights)
-    if name == "probe" and weights is not None:
+    if name in ("probe", "pixels") and weights is not None:
         raise ValueError(
-            f"weights: {weights} given, but name='probe' trains its own; leave it out, or name='auto'"
+            f"weights: {weights} given, but name={name!r} uses none; leave it out, or name='auto'"
         )
+    if name == "pixels":
+        return _pixels(images)
     found = weights if weights is not None else inception.find_inception_weights()
     if name == "probe" or (name == "auto" and found is None):
         trained, record = cached_probe(images, cache)
@@ -69,7 +73,8 @@ def image_features(network: FeatureNetwork, images: Tensor, batch: int = 64) -> 
     Raises ValueError for other shapes and types, and where the network gives anything but finite numbers.
     """
     check_pixels("images", images)
-    device = next(network.module.parameters()).device
+    parameter = next(network.module.parameters(), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
     with torch.no_grad():
         features = torch.cat([network.module(part.to(device)).cpu() for part in images.split(batch)])
     if not bool(features.isfinite().all()):
@@ -86,6 +91,23 @@ def check_pixels(argument: str, images: Tensor) -> None:
         raise ValueError(
             f"{argument}: {kind} {list(images.shape)} given; give uint8 [N, C, H, W] with values 0 to 255"
         )
+
+
+def _pixels(images: ImageData) -> FeatureNetwork:
+    size = images.pixels[0].numel()
+    if size > MOST_PIXELS:
+        raise ValueError(
+            f"name='pixels' compares images of up to {MOST_PIXELS} values, {images.name!r} has {size}; "
+            "use a smaller resolution or another feature network"
+        )
+    return FeatureNetwork(f"pixels({images.name})", _Pixels(), size, "Fréchet distance")
+
+
+class _Pixels(nn.Module):
+    """Images as they are, in [−1, 1]."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1).float() / 127.5 - 1
 
 
 def _resnet(images: ImageData, weights: Path | None) -> FeatureNetwork:
