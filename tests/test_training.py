@@ -176,14 +176,16 @@ def test_the_pairing_sees_images_and_labels_and_its_noise_is_used() -> None:
 def test_run_folder_errors(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     finish(small(), folder)
-    with pytest.raises(FileExistsError, match="already holds a run; add --resume .* or choose another --out"):
+    with pytest.raises(
+        FileExistsError, match=r"already holds a run; add --resume .* or choose another --out"
+    ):
         open_run(small(), folder, track=False)
     with pytest.raises(ValueError, match=r"began with other settings \(seed 0 → 3\)"):
         open_run(small(seed=3), folder, resume=True, track=False)
     assert finish(small(steps=14), folder, resume=True)  # more steps are welcome
     described = json.loads((folder / "data.json").read_text())
     (folder / "data.json").write_text(json.dumps({**described, "fingerprint": "other"}))
-    with pytest.raises(ValueError, match="is not what run .* began with"):
+    with pytest.raises(ValueError, match=r"is not what run .* began with"):
         open_run(small(steps=14), folder, resume=True, track=False)
     with pytest.raises(FileNotFoundError, match=r"is no run folder: it has no config\.json"):
         load_trained(tmp_path)

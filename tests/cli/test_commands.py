@@ -69,10 +69,33 @@ def test_train_sample_evaluate_resume(tmp_path: Path) -> None:
 
 
 def test_compare_writes_its_report_and_goes_on(tmp_path: Path) -> None:
-    command = (
-        "compare digits-flow --pairings independent nearest:4:uncentred assigned --seeds 2 --steps 6".split()
-    )
-    command += "--batch-size 64 --points 2 --count 70 --evaluations 2 4 --judged-at 4 --out both".split()
+    command = [
+        "compare",
+        "digits-flow",
+        "--pairings",
+        "independent",
+        "nearest:4:uncentred",
+        "assigned",
+        "--seeds",
+        "2",
+        "--steps",
+        "6",
+    ]
+    command += [
+        "--batch-size",
+        "64",
+        "--points",
+        "2",
+        "--count",
+        "70",
+        "--evaluations",
+        "2",
+        "4",
+        "--judged-at",
+        "4",
+        "--out",
+        "both",
+    ]
     said = immiscible(*command, folder=tmp_path).stdout
     assert "6/6 assigned seed 1: step 6/6" in said
     for name in ("report.html", "results.json", "curves.png", "samples.png", "speedup.png"):

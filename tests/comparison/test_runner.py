@@ -102,7 +102,7 @@ def test_an_error_in_a_process_reaches_the_caller(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace('"learning_rate": ', '"learning_rate": 9'))
     for seed in (0, 1):
         (tmp_path / "runs" / f"assigned-seed{seed}" / "sheet.safetensors").unlink()
-    with pytest.raises(ValueError, match="began with other settings .*learning_rate"):
+    with pytest.raises(ValueError, match=r"began with other settings .*learning_rate"):
         run_comparison(EXPERIMENT, PLAN, tmp_path, jobs=2)
 
 
