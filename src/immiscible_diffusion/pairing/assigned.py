@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from immiscible_diffusion.pairing.checks import as_rows, check_clean, check_finite, mask_rows
+from immiscible_diffusion.pairing.checks import as_rows, check_clean, mask_rows, measured
 from immiscible_diffusion.pairing.independent import gaussian_like
 
 
@@ -31,9 +31,7 @@ def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None) -> Tenso
     if len(clean) < 2:
         return torch.arange(len(clean), device=clean.device)
     with torch.autocast(clean.device.type, enabled=False):
-        clean_rows, noise_rows = as_rows(clean), as_rows(noise)  # [B, D]
-        check_finite(clean_rows, torch.linalg.vector_norm(clean_rows, dim=1), "clean")
-        check_finite(noise_rows, torch.linalg.vector_norm(noise_rows, dim=1), "noise")
+        clean_rows, noise_rows = _counted(clean, counts, "clean"), _counted(noise, None, "noise")  # [B, D]
         precise = torch.promote_types(clean_rows.dtype, noise_rows.dtype)
         clean_rows, noise_rows = clean_rows.to(precise), noise_rows.to(precise)
         # ‖x − n‖² = ‖x‖² + ‖n‖² − 2⟨x, n⟩; the norms add the same to every permutation.
@@ -41,11 +39,15 @@ def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None) -> Tenso
             cost = -(clean_rows @ noise_rows.T)
         else:  # the part of ‖n‖² that counts depends on the row it is given to
             kept = counts.to(precise)
-            cost = kept @ noise_rows.square().T - 2 * (clean_rows * kept) @ noise_rows.T
-    if not bool(torch.isfinite(cost).all()):
-        raise ValueError("clean is so large that ⟨clean, noise⟩ overflows; scale it down or use float64")
+            cost = kept @ noise_rows.square().T - 2 * clean_rows @ noise_rows.T
     _, columns = linear_sum_assignment(cost.cpu().numpy())
     return torch.from_numpy(columns).to(clean.device)
+
+
+def _counted(batch: Tensor, counts: Tensor | None, name: str) -> Tensor:
+    """The finite rows [B, D] that the cost is taken on, zero where masked: padding may hold anything."""
+    rows = as_rows(batch)
+    return measured(rows if counts is None else rows.masked_fill(~counts, 0.0), name)[0]
 
 
 @dataclass(frozen=True)
@@ -63,5 +65,6 @@ class Assigned:
     ) -> Tensor:
         """Draw noise for `clean` [B, ...]; see `Pairing`. The rows are those of `Independent`, reordered."""
         check_clean(clean, generator)
-        noise = gaussian_like(clean, generator)
+        _counted(clean, mask_rows(mask, clean), "clean")  # before anything is drawn
+        noise = gaussian_like(clean, generator).to(clean.dtype)
         return noise[assign(clean, noise, mask=mask)]

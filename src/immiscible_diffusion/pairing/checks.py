@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-# Below this many elements a row, cancellation in ‖z‖² − a² is worth float64; above, it is lost in the sum.
+# Up to this many elements a row, cancellation in ‖z‖² − a² is worth float64.
 SHORT_ROW = 64
+# Beyond this many, a float32 norm drifts: at 30 million ‖z‖² by 0.3 %, ten times what it varies by.
+LONG_ROW = 65_536
 
 
 def check_clean(clean: Tensor, generator: torch.Generator | None) -> None:
@@ -36,9 +38,34 @@ def _same_place(one: torch.device, other: torch.device) -> bool:
 
 def as_rows(clean: Tensor) -> Tensor:
     """View a batch as [B, D] in the precision that distances are accumulated in: never under float32."""
-    short = clean[0].numel() <= SHORT_ROW and clean.device.type != "mps"
+    short = clean.shape[1:].numel() <= SHORT_ROW and clean.device.type != "mps"
     precise = torch.float64 if clean.dtype == torch.float64 or short else torch.float32
     return clean.detach().flatten(1).to(precise)
+
+
+def row_norms(rows: Tensor) -> Tensor:
+    """‖row‖ of every row of [B, D], long ones summed in parts; non-finite wherever the row is."""
+    parts = rows.split(LONG_ROW, dim=1)
+    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
+    return norms[0] if len(parts) == 1 else torch.linalg.vector_norm(norms, dim=0)
+
+
+def measured(rows: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Rows [B, D] and their norms [B], in float64 where float32 cannot hold the norms.
+
+    Raises ValueError for a value that is not finite, or whose square is not even in float64.
+    """
+    norms = row_norms(rows)
+    check_finite(rows, norms, name)
+    if not torch.compiler.is_compiling() and not bool(torch.isfinite(norms).all()):
+        rows = rows.double()
+        norms = row_norms(rows)
+        if not bool(torch.isfinite(norms).all()):
+            row = int((~torch.isfinite(norms)).nonzero()[0])
+            raise ValueError(
+                f"{name} is so large in row {row} that its squared norm overflows; scale it down"
+            )
+    return rows, norms
 
 
 def mask_rows(mask: Tensor | None, clean: Tensor) -> Tensor | None:

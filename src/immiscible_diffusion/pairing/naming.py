@@ -1,14 +1,14 @@
 """Pairings as short names, for command lines and config files: "nearest:8:uncentred"."""
 
-import difflib
 import math
 
 from torch import Tensor
 
 from immiscible_diffusion.pairing.assigned import Assigned
 from immiscible_diffusion.pairing.independent import Independent
-from immiscible_diffusion.pairing.nearest import Nearest
+from immiscible_diffusion.pairing.nearest import Nearest, Rule
 from immiscible_diffusion.pairing.protocol import Pairing
+from immiscible_diffusion.pairing.suggestions import unknown
 
 NAMES = ("independent", "nearest", "assigned")
 OPTIONS = ("l2", "dot", "centred", "uncentred", "batch")
@@ -23,19 +23,40 @@ def pairing_from_name(name: str, centre: Tensor | None = None) -> Pairing:
     Raises ValueError for an unknown name or option (with the nearest valid one), and for a centred name
     without a centre.
     """
+    kind, k, rule, centring = _parsed(name)
+    if kind != "nearest":
+        return Independent() if kind == "independent" else Assigned()
+    if centring == "centred" and centre is None:
+        raise ValueError(
+            f"pairing {name!r} is centred but no centre was given; pass the data set's mean image, "
+            f"or write {_written(k, rule, 'uncentred')!r} for the paper's rule"
+        )
+    chosen = {"centred": centre, "uncentred": None, "batch": "batch"}[centring]
+    return Nearest(k=k, rule=rule, centre=chosen)  # type: ignore[arg-type]
+
+
+def canonical_name(name: str) -> str:
+    """Write a short name in its one canonical form, leaving out what is the default: "nearest:8".
+
+    Raises ValueError as `pairing_from_name` does, but needs no centre.
+    """
+    kind, k, rule, centring = _parsed(name)
+    return _written(k, rule, centring) if kind == "nearest" else kind
+
+
+def _parsed(name: str) -> tuple[str, float, Rule, str]:
+    """Split a name into kind, k, rule and centring, refusing what no pairing can be built from."""
     kind, *options = name.strip().lower().split(":")
     if kind not in NAMES:
-        raise ValueError(f"unknown pairing {name!r}; {_suggestion(kind, NAMES)}")
-    if kind != "nearest":
-        if options:
-            raise ValueError(f"pairing {kind!r} takes no options, got {name!r}; write {kind!r}")
-        return Independent() if kind == "independent" else Assigned()
+        raise ValueError(unknown("pairing", kind, NAMES))
+    if kind != "nearest" and options:
+        raise ValueError(f"pairing {kind!r} takes no options, got {name!r}; write {kind!r}")
     k, rule, centring = 8.0, "l2", "centred"
     seen = set[str]()
     for option in options:
         number = _number(option)
         if number is None and option not in OPTIONS:
-            raise ValueError(f"unknown option {option!r} in pairing {name!r}; {_suggestion(option, OPTIONS)}")
+            raise ValueError(unknown(f"option in pairing {name!r}:", option, OPTIONS))
         aspect = "k" if number is not None else "rule" if option in ("l2", "dot") else "centring"
         if aspect in seen:
             raise ValueError(f"pairing {name!r} gives its {aspect} twice; keep one")
@@ -46,28 +67,14 @@ def pairing_from_name(name: str, centre: Tensor | None = None) -> Pairing:
             rule = option
         else:
             centring = option
-    if centring == "centred" and centre is None:
-        raise ValueError(
-            f"pairing {name!r} is centred but no centre was given; pass the data set's mean image, "
-            f"or write {canonical_name(name + ':uncentred')!r} for the paper's rule"
-        )
-    chosen = {"centred": centre, "uncentred": None, "batch": "batch"}[centring]
     whole = int(k) if math.isfinite(k) and k == int(k) else k
-    return Nearest(k=whole, rule=rule, centre=chosen)  # type: ignore[arg-type]
+    checked = Nearest(k=whole, rule=rule)  # type: ignore[arg-type]
+    return kind, checked.k, checked.rule, centring
 
 
-def canonical_name(name: str) -> str:
-    """Write a short name in its one canonical form, leaving out what is the default: "nearest:8".
-
-    Raises ValueError as `pairing_from_name` does.
-    """
-    kind, *options = name.strip().lower().split(":")
-    if kind == "nearest":
-        options = [option for option in options if option not in ("l2", "centred")]
-        k = next((option for option in options if _number(option) is not None), "8")
-        rest = sorted((option for option in options if _number(option) is None), key=OPTIONS.index)
-        name = ":".join([kind, f"{float(k):.12g}", *rest])
-    return name.strip().lower()
+def _written(k: float, rule: Rule, centring: str) -> str:
+    shown = [part for part in (rule, centring) if part not in ("l2", "centred")]
+    return ":".join(["nearest", str(k), *shown])
 
 
 def _number(text: str) -> float | None:
@@ -75,8 +82,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _suggestion(given: str, valid: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(given, valid, n=1, cutoff=0.3)
-    return (f"did you mean {close[0]!r}? " if close else "") + f"valid: {', '.join(valid)}"

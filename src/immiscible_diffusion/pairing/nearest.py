@@ -5,7 +5,6 @@ projection and the length that the winner of k would have are drawn beside it (`
 to them: n = a x/‖x‖ + √(c/c₀) (z − a₀ x/‖x‖). The distribution is the same, exactly.
 """
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -13,9 +12,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.pairing.checks import as_rows, check_clean, check_finite, mask_rows
+from immiscible_diffusion.pairing.checks import as_rows, check_clean, mask_rows, measured, row_norms
 from immiscible_diffusion.pairing.closest import closest_candidate
 from immiscible_diffusion.pairing.independent import gaussian_like
+from immiscible_diffusion.pairing.suggestions import unknown
 
 Rule = Literal["l2", "dot"]
 # An image shorter than this has no direction that could matter: 2‖x‖a is lost in the rounding of ‖n‖².
@@ -42,10 +42,7 @@ class Nearest:
     def __post_init__(self) -> None:
         rules = get_args(Rule)
         if self.rule not in rules:
-            close = difflib.get_close_matches(str(self.rule).lower(), rules, n=1, cutoff=0)
-            raise ValueError(
-                f"rule must be one of {', '.join(rules)}, got {self.rule!r}; did you mean {close[0]!r}?"
-            )
+            raise ValueError(unknown("rule", str(self.rule), rules))
         if isinstance(self.k, bool) or not isinstance(self.k, (int, float)):
             raise TypeError(f"k must be a number, got {self.k!r}; e.g. Nearest(k=8)")
         if not 1 <= self.k < math.inf:
@@ -79,23 +76,15 @@ class Nearest:
         """Draw noise for `clean` [B, ...]; see `Pairing`. Starts from the draw that `Independent` makes."""
         check_clean(clean, generator)
         counts = mask_rows(mask, clean)
-        noise = gaussian_like(clean, generator)
         if self.k == 1 or clean.numel() == 0:
-            return noise
+            return gaussian_like(clean, generator).to(clean.dtype)
         with torch.autocast(clean.device.type, enabled=False):
-            return self._move(clean, noise, counts, generator)
+            return self._move(clean, counts, generator)
 
-    def _move(
-        self, clean: Tensor, noise: Tensor, counts: Tensor | None, generator: torch.Generator | None
-    ) -> Tensor:
+    def _move(self, clean: Tensor, counts: Tensor | None, generator: torch.Generator | None) -> Tensor:
         """Move a Gaussian draw to where the winner of k would be."""
-        rows = self._centred(clean, counts)  # x, [B, D]
-        norm = torch.linalg.vector_norm(rows, dim=1)
-        check_finite(rows, norm, "clean")
-        if not torch.compiler.is_compiling() and not bool(torch.isfinite(norm).all()):
-            rows = rows.double()  # finite, but its square is not
-            norm = torch.linalg.vector_norm(rows, dim=1)
-        moved = as_rows(noise)  # z, [B, D]; `noise` itself where it is float32 already
+        rows, norm = measured(self._centred(clean, counts), "clean")  # x, [B, D]
+        moved = as_rows(gaussian_like(clean, generator))  # z, [B, D]
         counted = moved if counts is None else moved * counts
         wide = torch.float32 if clean.device.type == "mps" else torch.float64
         aligned = norm > NO_DIRECTION
@@ -107,7 +96,7 @@ class Nearest:
             stretch = torch.ones_like(projection)
         else:
             dimension = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
-            remainder = torch.linalg.vector_norm(counted, dim=1).to(wide).square() - projection.square()  # c₀
+            remainder = row_norms(counted).to(wide).square() - projection.square()  # c₀
             remainder = remainder.clamp(min=torch.finfo(wide).tiny)
             wanted, rest = closest_candidate(int(self.k) - 1, norm, dimension.clamp(min=1), generator)
             # With no direction to project on, the whole of the noise is "the rest".
@@ -128,6 +117,8 @@ class Nearest:
     def _centred(self, clean: Tensor, counts: Tensor | None) -> Tensor:
         """The images that the choice is made against: centred, zero where masked; [B, D]."""
         rows = as_rows(clean)
+        if counts is not None:  # padding may hold anything, NaN too
+            rows = rows.masked_fill(~counts, 0.0)
         if isinstance(self.centre, Tensor):
             try:
                 centre = self.centre.detach().to(clean.device).expand(clean.shape[1:])
@@ -146,7 +137,7 @@ class Nearest:
             if counts is None:
                 rows = rows - rows.mean(dim=0)
             else:
-                rows = rows - (rows * counts).sum(dim=0) / counts.sum(dim=0).clamp(min=1)
+                rows = rows - rows.sum(dim=0) / counts.sum(dim=0).clamp(min=1)
         return rows if counts is None else rows.masked_fill(~counts, 0.0)
 
 
