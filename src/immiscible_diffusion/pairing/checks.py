@@ -1,5 +1,6 @@
 """The input checks and views that the pairings share."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,6 +49,16 @@ def row_norms(rows: Tensor) -> Tensor:
     parts = rows.split(LONG_ROW, dim=1)
     norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
     return norms[0] if len(parts) == 1 else torch.linalg.vector_norm(norms, dim=0)
+
+
+def row_dots(one: Tensor, other: Tensor) -> Tensor:
+    """⟨one, other⟩ of every row of [B, D], without a tensor of the products where that can be helped."""
+    if torch.compiler.is_compiling() or one.device.type != "cpu":
+        return torch.linalg.vecdot(one, other)
+    # torch has no such reduction: vecdot writes the products out, bmm may round its operands to bfloat16.
+    pairs = zip(one.split(LONG_ROW, dim=1), other.split(LONG_ROW, dim=1), strict=True)
+    parts = [np.einsum("bd,bd->b", left.numpy(), right.numpy()) for left, right in pairs]
+    return torch.from_numpy(np.sum(parts, axis=0))
 
 
 def measured(rows: Tensor, name: str) -> tuple[Tensor, Tensor]:

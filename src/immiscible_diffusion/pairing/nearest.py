@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.pairing.checks import as_rows, check_clean, mask_rows, measured, row_norms
+from immiscible_diffusion.pairing.checks import as_rows, check_clean, mask_rows, measured, row_dots, row_norms
 from immiscible_diffusion.pairing.closest import closest_candidate
 from immiscible_diffusion.pairing.independent import gaussian_like
 from immiscible_diffusion.pairing.suggestions import unknown
@@ -89,7 +89,7 @@ class Nearest:
         wide = torch.float32 if clean.device.type == "mps" else torch.float64
         aligned = norm > NO_DIRECTION
         inverse = torch.where(aligned, 1 / norm.to(wide), 0.0)
-        projection = torch.linalg.vecdot(moved.to(rows.dtype), rows).to(wide) * inverse  # a₀
+        projection = row_dots(moved.to(rows.dtype), rows).to(wide) * inverse  # a₀
         norm = torch.where(aligned, norm.to(wide), 0.0)
         if self.rule == "dot":
             wanted = torch.where(aligned, _largest_normal(self.k, projection, generator), projection)
