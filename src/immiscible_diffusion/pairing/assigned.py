@@ -4,21 +4,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from immiscible_diffusion.pairing.checks import as_rows, check_clean, mask_rows, measured
 from immiscible_diffusion.pairing.independent import gaussian_like
+from immiscible_diffusion.pairing.solvers import Solver, describe, solve, solver_for
 
 
 @torch.no_grad()
-def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None) -> Tensor:
+def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None, solver: Solver = "auto") -> Tensor:
     """Find the permutation of `noise` with the least total squared distance to `clean`.
 
-    clean, noise: [B, ...], same shape and device; mask as in `Pairing`.
+    clean, noise: [B, ...], same shape and device; mask as in `Pairing`; solver as in `Assigned`.
     Returns int64 [B] on the same device: `noise[indices]` belongs row by row to `clean`.
-    The optimum is exact (scipy's Jonker-Volgenant). Raises ValueError where shapes or devices differ or a
-    value is not finite.
+    The optimum is exact, of a cost matrix in float32 (float64 for float64 and for very short rows).
+    Raises ValueError where shapes or devices differ or a value is not finite.
     """
     check_clean(clean, None)
     check_clean(noise, None)
@@ -31,7 +31,8 @@ def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None) -> Tenso
     if len(clean) < 2:
         return torch.arange(len(clean), device=clean.device)
     with torch.autocast(clean.device.type, enabled=False):
-        clean_rows, noise_rows = _counted(clean, counts, "clean"), _counted(noise, None, "noise")  # [B, D]
+        clean_rows, norms = _counted(clean, counts, "clean")  # [B, D], [B]
+        noise_rows, _ = _counted(noise, None, "noise")
         precise = torch.promote_types(clean_rows.dtype, noise_rows.dtype)
         clean_rows, noise_rows = clean_rows.to(precise), noise_rows.to(precise)
         # ‖x − n‖² = ‖x‖² + ‖n‖² − 2⟨x, n⟩; the norms add the same to every permutation.
@@ -40,19 +41,32 @@ def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None) -> Tenso
         else:  # the part of ‖n‖² that counts depends on the row it is given to
             kept = counts.to(precise)
             cost = kept @ noise_rows.square().T - 2 * clean_rows @ noise_rows.T
-    _, columns = linear_sum_assignment(cost.cpu().numpy())
+    columns = solve(cost.cpu().numpy(), norms.cpu().numpy(), solver)
     return torch.from_numpy(columns).to(clean.device)
 
 
-def _counted(batch: Tensor, counts: Tensor | None, name: str) -> Tensor:
-    """The finite rows [B, D] that the cost is taken on, zero where masked: padding may hold anything."""
+def _counted(batch: Tensor, counts: Tensor | None, name: str) -> tuple[Tensor, Tensor]:
+    """The finite rows [B, D] that the cost is taken on, zero where masked, and their norms."""
     rows = as_rows(batch)
-    return measured(rows if counts is None else rows.masked_fill(~counts, 0.0), name)[0]
+    return measured(rows if counts is None else rows.masked_fill(~counts, 0.0), name)
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """Permute the batch's Gaussian noise so that the total squared distance to the images is least."""
+    """Permute the batch's Gaussian noise so that the total squared distance to the images is least.
+
+    solver: "auto" takes the quickest of those installed for the size of the batch, and its `repr` says
+        which; "scipy", "lapx" or "lapjv" insist on one. The permutation is the same.
+    Raises ValueError for an unknown solver, ImportError for one that is not installed.
+    """
+
+    solver: Solver = "auto"
+
+    def __post_init__(self) -> None:
+        solver_for(2, self.solver)
+
+    def __repr__(self) -> str:
+        return f"Assigned(solver={self.solver!r}: {describe(self.solver)})"
 
     @torch.no_grad()
     def __call__(
@@ -67,4 +81,4 @@ class Assigned:
         check_clean(clean, generator)
         _counted(clean, mask_rows(mask, clean), "clean")  # before anything is drawn
         noise = gaussian_like(clean, generator).to(clean.dtype)
-        return noise[assign(clean, noise, mask=mask)]
+        return noise[assign(clean, noise, mask=mask, solver=self.solver)]
