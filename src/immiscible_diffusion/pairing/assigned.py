@@ -30,6 +30,16 @@ def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None, solver: 
     counts = mask_rows(mask, clean)
     if len(clean) < 2:
         return torch.arange(len(clean), device=clean.device)
+    cost, norms = assignment_cost(clean, noise, counts)
+    columns = solve(cost.cpu().numpy(), norms.cpu().numpy(), solver)
+    return torch.from_numpy(columns).to(clean.device)
+
+
+def assignment_cost(clean: Tensor, noise: Tensor, counts: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What every image [B, ...] would cost with every noise [N, ...], up to constants, in one matrix product.
+
+    counts: bool [B, D] or None. Returns the cost [B, N] and the image norms [B].
+    """
     with torch.autocast(clean.device.type, enabled=False):
         clean_rows, norms = _counted(clean, counts, "clean")  # [B, D], [B]
         noise_rows, _ = _counted(noise, None, "noise")
@@ -37,12 +47,10 @@ def assign(clean: Tensor, noise: Tensor, *, mask: Tensor | None = None, solver: 
         clean_rows, noise_rows = clean_rows.to(precise), noise_rows.to(precise)
         # ‖x − n‖² = ‖x‖² + ‖n‖² − 2⟨x, n⟩; the norms add the same to every permutation.
         if counts is None:
-            cost = -(clean_rows @ noise_rows.T)
-        else:  # the part of ‖n‖² that counts depends on the row it is given to
-            kept = counts.to(precise)
-            cost = kept @ noise_rows.square().T - 2 * clean_rows @ noise_rows.T
-    columns = solve(cost.cpu().numpy(), norms.cpu().numpy(), solver)
-    return torch.from_numpy(columns).to(clean.device)
+            return -(clean_rows @ noise_rows.T), norms
+        # The part of ‖n‖² that counts depends on the row it is given to.
+        kept = counts.to(precise)
+        return kept @ noise_rows.square().T - 2 * clean_rows @ noise_rows.T, norms
 
 
 def _counted(batch: Tensor, counts: Tensor | None, name: str) -> tuple[Tensor, Tensor]:
