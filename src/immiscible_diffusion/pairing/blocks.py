@@ -41,7 +41,8 @@ def principal_directions(rows: Tensor) -> Tensor:
     vectors = vectors[:, strong][:, -COMPONENTS:]
     directions = sample.T @ vectors
     lengths: Tensor = torch.linalg.vector_norm(directions, dim=0).clamp(min=torch.finfo(rows.dtype).tiny)
-    return directions / lengths
+    unit: Tensor = directions / lengths
+    return unit
 
 
 def _blocks(
