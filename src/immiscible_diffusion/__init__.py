@@ -1,0 +1,96 @@
+"""Train diffusion and flow models in fewer steps: pair every image with a noise near it.
+
+    from immiscible_diffusion import Nearest
+
+    pairing = Nearest(k=8, centre=mean_image)
+    noise = pairing(latents)  # instead of torch.randn_like(latents)
+
+The pairings need torch and scipy only. Everything else is imported when first used, and needs
+`pip install 'immiscible-diffusion[train]'`, comparison and evaluation `[evaluate]`.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from immiscible_diffusion.pairing import (
+    Assigned,
+    Independent,
+    Nearest,
+    Pairing,
+    assign,
+    canonical_name,
+    pairing_from_name,
+)
+
+if TYPE_CHECKING:
+    from immiscible_diffusion.comparison import Comparison, Plan, run_comparison, write_report
+    from immiscible_diffusion.data import ImageData, load_images, mean_image, to_clean, to_pixels
+    from immiscible_diffusion.evaluation import distances, feature_network, prepare_reference
+    from immiscible_diffusion.experiment import Experiment
+    from immiscible_diffusion.experiments import experiment_names, named_experiment
+    from immiscible_diffusion.networks import build_network
+    from immiscible_diffusion.objectives import Diffusion, FlowMatching, Objective
+    from immiscible_diffusion.runs import advance, load_trained, open_run
+    from immiscible_diffusion.sampling import sample, sampling_steps
+
+__version__ = version("immiscible-diffusion")
+
+# Where each name that needs an extra lives: (module, extra).
+_LATER = {
+    **dict.fromkeys(["Comparison", "Plan", "run_comparison", "write_report"], ("comparison", "evaluate")),
+    **dict.fromkeys(["distances", "feature_network", "prepare_reference"], ("evaluation", "evaluate")),
+    **dict.fromkeys(["ImageData", "load_images", "mean_image", "to_clean", "to_pixels"], ("data", "train")),
+    **dict.fromkeys(["Diffusion", "FlowMatching", "Objective"], ("objectives", "train")),
+    **dict.fromkeys(["advance", "load_trained", "open_run"], ("runs", "train")),
+    **dict.fromkeys(["experiment_names", "named_experiment"], ("experiments", "train")),
+    **dict.fromkeys(["sample", "sampling_steps"], ("sampling", "train")),
+    "Experiment": ("experiment", "train"),
+    "build_network": ("networks", "train"),
+}
+
+__all__ = [
+    "Assigned",
+    "Comparison",
+    "Diffusion",
+    "Experiment",
+    "FlowMatching",
+    "ImageData",
+    "Independent",
+    "Nearest",
+    "Objective",
+    "Pairing",
+    "Plan",
+    "advance",
+    "assign",
+    "build_network",
+    "canonical_name",
+    "distances",
+    "experiment_names",
+    "feature_network",
+    "load_images",
+    "load_trained",
+    "mean_image",
+    "named_experiment",
+    "open_run",
+    "pairing_from_name",
+    "prepare_reference",
+    "run_comparison",
+    "sample",
+    "sampling_steps",
+    "to_clean",
+    "to_pixels",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, extra = _LATER[name]
+    try:
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{name} needs {error.name}, which is not installed; pip install 'immiscible-diffusion[{extra}]'"
+        ) from error

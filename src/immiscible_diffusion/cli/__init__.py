@@ -1,0 +1,5 @@
+"""The `immiscible` command."""
+
+from immiscible_diffusion.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,111 @@
+"""`immiscible compare` and `immiscible demo`: did pairing save training steps?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from immiscible_diffusion.comparison import Comparison, Plan
+    from immiscible_diffusion.experiment import Experiment
+
+
+def compare(
+    experiment: Annotated[str, tyro.conf.Positional],
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = AS_NAMED,
+    pairings: tuple[str, ...] = ("independent", "nearest", "assigned"),
+    seeds: int = 3,
+    evaluations: tuple[int, ...] = (5, 20, 50),
+    judged_at: int = 20,
+    points: int = 10,
+    count: int = 2000,
+    features: str = "auto",
+    weights: Path | None = None,
+    jobs: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Train an experiment under several pairings with matched seeds, and report whether pairing helped.
+
+    Writes report.html, PNGs and results.json. Given again with the same --out, it goes on where it stopped;
+    pairings and seeds can be added.
+
+    Args:
+        experiment: digits-ddim, digits-flow, fashion-mnist-ddim, fashion-mnist-flow, cifar10-ddim or
+            cifar10-flow.
+        settings: Settings that replace the experiment's own.
+        pairings: Short names, such as independent nearest:4 nearest:4:uncentred nearest:2.5:dot assigned.
+        seeds: Runs of each pairing, from --seed on.
+        evaluations: Network evaluations an image to measure at.
+        judged_at: The one that the headline is about.
+        points: Measurements along each run.
+        count: Images sampled for each measurement.
+        features: Feature network, as for evaluate.
+        weights: File of the feature network's weights.
+        jobs: Runs to train at once; by default one a core, one on a GPU.
+        out: Folder of the comparison; by default runs/compare-EXPERIMENT.
+    """
+    from immiscible_diffusion.comparison import Plan
+
+    chosen = chosen_experiment(experiment, settings)
+    plan = Plan(pairings, seeds, evaluations, judged_at, points, count, features, weights)
+    folder = out or Path("runs") / f"compare-{chosen.name}"
+    _report([_compared(chosen, plan, folder, jobs)], folder)
+
+
+def demo(
+    out: Path = Path("runs/demo"),
+    seeds: int = 3,
+    steps: int | None = None,
+    count: int = 1000,
+    jobs: int | None = None,
+) -> None:
+    """See the effect in five minutes: flow matching and DDIM on digits under four pairings.
+
+    Args:
+        out: Folder of the report.
+        seeds: Runs of each pairing.
+        steps: Training steps of a run.
+        count: Images sampled for each measurement.
+        jobs: Runs to train at once; by default one a core.
+    """
+    from immiscible_diffusion.comparison import Plan
+
+    sections = []
+    for name, k in (("digits-flow", 4), ("digits-ddim", 8)):
+        plan = Plan(
+            ("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned"),
+            seeds,
+            points=5,
+            count=count,
+        )
+        chosen = chosen_experiment(name, Settings(steps=steps))
+        sections.append(_compared(chosen, plan, out / name, jobs))
+    _report(sections, out)
+
+
+def _compared(
+    experiment: "Experiment", plan: "Plan", folder: Path, jobs: int | None
+) -> "tuple[Comparison, dict[str, Tensor]]":
+    from immiscible_diffusion.comparison import run_comparison
+
+    try:
+        return run_comparison(experiment, plan, folder, lambda text: print(text, flush=True), jobs)
+    except KeyboardInterrupt:
+        print(f"\nStopped; what was measured is in {folder}. Give the same command again to go on.")
+        raise SystemExit(130) from None
+
+
+def _report(sections: "list[tuple[Comparison, dict[str, Tensor]]]", folder: Path) -> None:
+    import numpy as np
+    from rich.console import Console
+
+    from immiscible_diffusion.comparison import results_table, rich_table, summarize, write_joint_report
+
+    console = Console()
+    for comparison, _ in sections:
+        console.print(rich_table(results_table(comparison, summarize(comparison, np.random.default_rng(0)))))
+    print(f"Report: {write_joint_report(sections, folder)}")

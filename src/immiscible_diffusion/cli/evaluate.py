@@ -1,0 +1,76 @@
+"""`immiscible evaluate`: the distance of a run's images to real ones."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def evaluate(
+    run: Annotated[Path, tyro.conf.Positional],
+    evaluations: tuple[int, ...] = (5, 20, 50),
+    count: int = 2000,
+    sampler: str | None = None,
+    features: str = "auto",
+    weights: Path | None = None,
+    data: str | None = None,
+) -> None:
+    """Measure Fréchet and kernel distances of a run's images to its data; writes evaluation.json.
+
+    Args:
+        run: Folder of the run.
+        evaluations: Sampler steps to measure at.
+        count: Images to sample; distances fall with the count, so compare equal ones.
+        sampler: ddim or heun for diffusion, euler or heun for flow matching.
+        features: Network whose features are compared: inception (then the distance is the FID), probe (a
+            small classifier trained once on the data's labels), resnet (CIFAR-10, with --weights), pixels
+            (the image itself), or auto:
+            inception where its weights are found, else probe.
+        weights: File of the feature network's weights, for inception and resnet.
+        data: Where the data is now, if it has moved since training.
+    """
+    import dataclasses
+    import json
+
+    from accelerate import Accelerator
+
+    from immiscible_diffusion.evaluation import Distances, feature_network, prepare_reference
+    from immiscible_diffusion.run_folder import load_data
+    from immiscible_diffusion.runs import load_trained
+    from immiscible_diffusion.scoring import score_network
+
+    model = load_trained(run)
+    experiment = model.experiment if data is None else dataclasses.replace(model.experiment, data=data)
+    images = load_data(experiment)
+    network = feature_network(features, images, weights=weights)
+    reference = prepare_reference(images.pixels, network)
+    print(
+        f"{experiment.name}, {experiment.pairing}, step {model.step:,}: {count:,} images against "
+        f"{len(images.pixels):,} real ones, features {network.name}"
+    )
+
+    def report(number: int, scored: Distances) -> None:
+        print(
+            f"{number:4d} evaluations: {scored.distance_name} {scored.frechet:.4f}, "
+            f"kernel distance {scored.kernel:.5f}",
+            flush=True,
+        )
+
+    scores, _ = score_network(
+        experiment,
+        model.network.to(Accelerator().device),
+        images,
+        reference,
+        evaluations,
+        count,
+        sampler=sampler,
+        report=report,
+    )
+    result = {
+        "step": model.step,
+        "pairing": experiment.pairing,
+        "sampler": sampler or experiment.objective.samplers[0],
+        "evaluations": {str(number): dataclasses.asdict(scored) for number, scored in scores.items()},
+    }
+    (run / "evaluation.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    print(f"Wrote {run / 'evaluation.json'}")

@@ -1,0 +1,67 @@
+"""`immiscible sample`: images from a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def sample(
+    run: Annotated[Path, tyro.conf.Positional],
+    count: int = 64,
+    evaluations: int = 50,
+    sampler: str | None = None,
+    classes: list[int] | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    separate: bool = False,
+) -> None:
+    """Sample images from a run's averaged weights, as one sheet or one file each.
+
+    Args:
+        run: Folder of the run.
+        count: Images to sample.
+        evaluations: Sampler steps; each evaluates the network once (heun twice).
+        sampler: ddim or heun for diffusion, euler or heun for flow matching.
+        classes: Class numbers to sample in turn, for a class-conditional run; all of them by default.
+        seed: Seed of the noise.
+        out: PNG file to write, or folder with --separate; by default in the run's folder.
+        separate: Write each image to a PNG of its own.
+    """
+    import torch
+    from accelerate import Accelerator
+
+    from immiscible_diffusion.generation import generate
+    from immiscible_diffusion.pictures import save_sheet
+    from immiscible_diffusion.randomness import generator_for
+    from immiscible_diffusion.runs import load_trained
+
+    if count < 1:
+        raise ValueError(f"--count must be 1 or more, got {count}")
+    model = load_trained(run)
+    labels = None
+    if model.experiment.class_conditional:
+        chosen = classes or list(range(len(model.class_names)))
+        if not all(0 <= number < len(model.class_names) for number in chosen):
+            raise ValueError(f"--classes must be from 0 to {len(model.class_names) - 1}, got {chosen}")
+        labels = torch.tensor(chosen)[torch.arange(count) % len(chosen)]
+    elif classes:
+        raise ValueError("--classes needs a class-conditional run; train one with --class-conditional")
+    pixels = generate(
+        model.experiment,
+        model.network.to(Accelerator().device),
+        model.shape,
+        count,
+        evaluations,
+        generator_for(seed, "samples"),
+        labels=labels,
+        sampler=sampler,
+    )
+    if separate:
+        folder = out or run / f"samples-step{model.step}"
+        for number, image in enumerate(pixels):
+            save_sheet(image[None], folder / f"{number:06d}.png", least_side=1)
+        print(f"Wrote {count} images to {folder}")
+    else:
+        path = save_sheet(pixels, out or run / f"samples-step{model.step}.png")
+        print(f"Wrote {count} images to {path}")

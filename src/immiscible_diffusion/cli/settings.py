@@ -1,0 +1,78 @@
+"""The options that `train`, `compare` and `demo` share: an experiment by name, with what is to differ."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from immiscible_diffusion.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings that replace the experiment's own; leave one out to keep it."""
+
+    data: str | None = None
+    """Data: digits, cifar10, fashion-mnist, a hub name, a parquet file, or a folder of those or of images."""
+    network: str | None = None
+    """Network: mlp, unet-tiny, unet-small, unet-medium or unet-paper."""
+    steps: int | None = None
+    """Training steps."""
+    batch_size: int | None = None
+    """Images a step, over all processes."""
+    learning_rate: float | None = None
+    """Learning rate after the warm-up."""
+    warmup_steps: int | None = None
+    """Steps over which the learning rate rises from 0."""
+    ema_decay: float | None = None
+    """Decay of the averaged weights that images are sampled from."""
+    clip_norm: float | None = None
+    """Largest gradient norm."""
+    accumulation: int | None = None
+    """Pieces that a step's batch is worked through in, to save memory."""
+    precision: Literal["no", "bf16", "fp16"] | None = None
+    """Mixed precision of the network."""
+    prediction: Literal["epsilon", "v"] | None = None
+    """What a diffusion network predicts."""
+    schedule: Literal["linear", "cosine"] | None = None
+    """Noise schedule of diffusion."""
+    image_std: float | None = None
+    """Nominal std that images are scaled to: 0.5 is [-1, 1]; the paper also tries 1, 2 and 4."""
+    flip: bool | None = None
+    """Mirror images at random."""
+    class_conditional: bool | None = None
+    """Train on class labels."""
+    rows: int | None = None
+    """Train on the first so many images only."""
+    resolution: int | None = None
+    """Resize and centre-crop images to this side."""
+    image_column: str | None = None
+    """Column of the images, where it is not found by type."""
+    label_column: str | None = None
+    """Column of the class labels, where it is not found by type."""
+    seed: int | None = None
+    """Seed of weights, data order, times and noise."""
+
+
+AS_NAMED = Settings()
+
+
+def chosen_experiment(name: str, settings: Settings, pairing: str | None = None) -> "Experiment":
+    """Load a named experiment and replace what the command line sets."""
+    from immiscible_diffusion.experiments import named_experiment
+
+    given = {key: value for key, value in dataclasses.asdict(settings).items() if value is not None}
+    if pairing is not None:
+        given["pairing"] = pairing
+    if "data" in given and Path(given["data"]).expanduser().exists() and given["data"] != "digits":
+        given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run outlives the working folder
+    experiment = named_experiment(name)
+    objective = {key: given.pop(key) for key in ("prediction", "schedule") if key in given}
+    if objective:
+        if type(experiment.objective).__name__ != "Diffusion":
+            raise ValueError(
+                f"--{next(iter(objective))} is for diffusion, and {name} is flow matching; leave it out"
+            )
+        given["objective"] = dataclasses.replace(experiment.objective, **objective)
+    return dataclasses.replace(experiment, **given)

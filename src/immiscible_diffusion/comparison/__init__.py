@@ -1,0 +1,70 @@
+"""One training run under several pairings and seeds: did pairing save steps, or is it seed noise?"""
+
+from immiscible_diffusion.comparison.curves import (
+    Comparison,
+    Curve,
+    Point,
+    Score,
+    comparison_from_json,
+    comparison_to_json,
+    curves_of,
+    pairing_names,
+)
+from immiscible_diffusion.comparison.plots import plot_curves, plot_samples, plot_speed_ups
+from immiscible_diffusion.comparison.report import write_joint_report, write_report
+from immiscible_diffusion.comparison.runner import Plan, run_comparison
+from immiscible_diffusion.comparison.statistics import (
+    Estimate,
+    Interval,
+    Reach,
+    Summary,
+    bootstrap_interval,
+    first_crossing,
+    student_t_interval,
+    summarize,
+)
+from immiscible_diffusion.comparison.table import (
+    Table,
+    evaluations_table,
+    markdown_table,
+    results_table,
+    rich_table,
+    seeds_table,
+)
+from immiscible_diffusion.comparison.verdicts import Verdict, headline, judge, verdict
+
+__all__ = [
+    "Comparison",
+    "Curve",
+    "Estimate",
+    "Interval",
+    "Plan",
+    "Point",
+    "Reach",
+    "Score",
+    "Summary",
+    "Table",
+    "Verdict",
+    "bootstrap_interval",
+    "comparison_from_json",
+    "comparison_to_json",
+    "curves_of",
+    "evaluations_table",
+    "first_crossing",
+    "headline",
+    "judge",
+    "markdown_table",
+    "pairing_names",
+    "plot_curves",
+    "plot_samples",
+    "plot_speed_ups",
+    "results_table",
+    "rich_table",
+    "run_comparison",
+    "seeds_table",
+    "student_t_interval",
+    "summarize",
+    "verdict",
+    "write_joint_report",
+    "write_report",
+]

@@ -1,0 +1,279 @@
+"""Train one experiment under several pairings and seeds, measuring on the way; goes on where it stopped."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from immiscible_diffusion.comparison.curves import Comparison, Curve, Point, Score
+from immiscible_diffusion.comparison.parallel import Report, default_jobs, in_processes
+from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.environment import describe_environment
+from immiscible_diffusion.evaluation import Reference, feature_network, prepare_reference
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.pairing import canonical_name
+from immiscible_diffusion.run_folder import load_data
+from immiscible_diffusion.runs import Run, advance, averaged, open_run
+from immiscible_diffusion.scoring import score_network
+
+SHEET_IMAGES = 36
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison trains and how it is judged.
+
+    pairings: short names; the baseline is the first "independent", or the first of all.
+    evaluations: network evaluations per image to measure at. judged_at: the one the headline is about.
+    points: measurements along each run, evenly spaced, the last at the end. count: images per measurement.
+    features, weights: as `feature_network` takes them. Raises ValueError for a value out of range.
+    """
+
+    pairings: tuple[str, ...] = ("independent", "nearest:8", "assigned")
+    seeds: int = 3
+    evaluations: tuple[int, ...] = (5, 20, 50)
+    judged_at: int = 20
+    points: int = 10
+    count: int = 2000
+    features: str = "auto"
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        names = tuple(canonical_name(name) for name in self.pairings)
+        object.__setattr__(self, "pairings", names)
+        if len(names) < 2 or len(set(names)) < len(names):
+            raise ValueError(f"pairings must be two or more different ones, got {' '.join(names) or 'none'}")
+        for name in ("seeds", "points"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.count < 2:
+            raise ValueError(f"count must be 2 images or more, got {self.count}; 2000 is usual here")
+        if any(number < 1 for number in self.evaluations) or self.judged_at not in self.evaluations:
+            raise ValueError(
+                f"evaluations must be 1 or more and hold judged_at, got {self.evaluations} "
+                f"and {self.judged_at}"
+            )
+
+    @property
+    def baseline(self) -> str:
+        return "independent" if "independent" in self.pairings else self.pairings[0]
+
+
+def run_comparison(
+    experiment: Experiment,
+    plan: Plan,
+    folder: Path,
+    report: Report = lambda text: None,
+    jobs: int | None = None,
+) -> tuple[Comparison, dict[str, Tensor]]:
+    """Train every pairing under every seed in `folder/runs`, measuring on the way.
+
+    Seed s of every pairing starts from the same weights and sees the same rows and times; all are measured
+    from the same Gaussian noise against the same real images. What is in the folder already is not done
+    again: a comparison that was stopped goes on, and pairings or seeds can be added.
+    report: called with a line of progress. jobs: runs to train at once; by default one a core, one on a GPU.
+    Returns the comparison and, by pairing, the sample sheet of the first seed (uint8 [36, C, H, W]).
+    Raises ValueError where the folder was measured in another way.
+    """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be 1 or more, got {jobs}; leave it out for one a core")
+    data = load_data(experiment)
+    network = feature_network(plan.features, data, weights=plan.weights)
+    _check_measure(folder, plan, network.name)
+    if network.accuracy is not None:
+        report(f"features: {network.name}, right on {network.accuracy:.1%} of held-out images")
+    # Seeds outside, so that an interrupted comparison has whole seeds to show.
+    one_each = [
+        dataclasses.replace(experiment, pairing=pairing, seed=experiment.seed + number)
+        for number in range(plan.seeds)
+        for pairing in plan.pairings
+    ]
+    places = [folder / "runs" / f"{one.pairing.replace(':', '-')}-seed{one.seed}" for one in one_each]
+    names = [
+        f"{number}/{len(one_each)} {one.pairing} seed {one.seed}" for number, one in enumerate(one_each, 1)
+    ]
+    tasks = [(one, plan, place, name) for one, place, name in zip(one_each, places, names, strict=True)]
+    unfinished = sum(not _finished(one, plan, place) for one, place in zip(one_each, places, strict=True))
+    jobs = min(jobs or default_jobs(len(tasks)), max(1, unfinished))
+    if jobs > 1:
+        curves = in_processes(_curve_in_process, tasks, jobs, report)
+    else:
+        reference = prepare_reference(data.pixels, network)
+        curves = [_curve(*task, data, reference, report) for task in tasks]
+    samples = {
+        one.pairing: load_file(place / "sheet.safetensors")["pixels"]
+        for one, place in zip(one_each, places, strict=True)
+        if one.seed == experiment.seed
+    }
+    comparison = Comparison(
+        experiment=experiment.name,
+        baseline=plan.baseline,
+        curves=tuple(curves),
+        evaluations=plan.evaluations,
+        judged_at=plan.judged_at,
+        feature_network=network.name,
+        distance_name=network.distance_name,
+        real_count=len(data.pixels),
+        generated_count=plan.count,
+        settings=_settings(experiment, plan, jobs),
+        environment=describe_environment(),
+    )
+    return comparison, samples
+
+
+def _settings(experiment: Experiment, plan: Plan, jobs: int) -> dict[str, Any]:
+    """Everything that names a comparison but the pairings."""
+    settings = dataclasses.asdict(experiment)
+    del settings["pairing"], settings["seed"]
+    return {
+        **settings,
+        "objective": {"kind": type(experiment.objective).__name__, **settings["objective"]},
+        "sampler": experiment.objective.samplers[0],
+        "seeds": [experiment.seed + number for number in range(plan.seeds)],
+        "runs at once": jobs,
+    }
+
+
+def milestones(steps: int, points: int) -> list[int]:
+    """Choose the steps to measure at: evenly spaced, the last at the end."""
+    return sorted({max(1, round(steps * (number + 1) / points)) for number in range(points)})
+
+
+def _finished(experiment: Experiment, plan: Plan, folder: Path) -> bool:
+    wanted = milestones(experiment.steps, plan.points)
+    return wanted[-1] in _read(folder / "evaluations.jsonl") and (folder / "sheet.safetensors").exists()
+
+
+def _curve_in_process(experiment: Experiment, plan: Plan, folder: Path, name: str, report: Report) -> Curve:
+    """Load what `_curve` needs in a process of its own; the probe was trained and cached by the parent."""
+    data = load_data(experiment)
+    reference = prepare_reference(data.pixels, feature_network(plan.features, data, weights=plan.weights))
+    return _curve(experiment, plan, folder, name, data, reference, report)
+
+
+def _curve(
+    experiment: Experiment,
+    plan: Plan,
+    folder: Path,
+    name: str,
+    data: ImageData,
+    reference: Reference,
+    report: Report,
+) -> Curve:
+    """Train and measure one run, or read what an earlier call measured."""
+    wanted = milestones(experiment.steps, plan.points)
+    records = _read(folder / "evaluations.jsonl")
+    if not _finished(experiment, plan, folder):
+        run = open_run(experiment, folder, resume=True, data=data, track=False)
+        records = {step: record for step, record in records.items() if step <= run.first_step}
+        _train(run, plan, wanted, records, reference, lambda text: report(f"{name}: {text}"))
+    else:
+        report(f"{name}: done before")
+    chosen = [records[step] for step in wanted if step in records]
+    points = tuple(
+        Point(
+            record["step"],
+            record["seconds"],
+            {int(n): Score(**score) for n, score in record["scores"].items() if int(n) in plan.evaluations},
+        )
+        for record in chosen
+    )
+    return Curve(
+        pairing=experiment.pairing,
+        seed=experiment.seed,
+        points=points,
+        pairing_share=_median(chosen, "pairing_share"),
+        seconds_per_step=_median(chosen, "seconds_per_step"),
+    )
+
+
+def _median(records: list[dict[str, Any]], name: str) -> float:
+    known: list[float] = [record[name] for record in records if record[name] is not None]
+    return median(known or [0.0])
+
+
+def _train(
+    run: Run,
+    plan: Plan,
+    wanted: list[int],
+    records: dict[int, dict[str, Any]],
+    reference: Reference,
+    report: Report,
+) -> None:
+    """Train to the end, measuring at every wanted step; every measurement is on disk once it is made."""
+    seconds = run.first_seconds
+    shares: list[float] = []
+    durations: list[float] = []
+
+    def measure(step: int) -> None:
+        with averaged(run) as network:
+            scores, images = score_network(
+                run.experiment, network, run.data, reference, plan.evaluations, plan.count
+            )
+        records[step] = {
+            "step": step,
+            "seconds": seconds,
+            "pairing_share": median(shares) if shares else None,  # unknown where taken up just here
+            "seconds_per_step": median(durations) if durations else None,
+            "scores": {str(n): {"frechet": s.frechet, "kernel": s.kernel} for n, s in scores.items()},
+        }
+        lines = [json.dumps(records[number]) for number in sorted(records)]
+        _write(run.folder / "evaluations.jsonl", "\n".join(lines) + "\n")
+        if step == wanted[-1]:
+            sheet = images[plan.judged_at][:SHEET_IMAGES].clone()
+            save_file({"pixels": sheet}, run.folder / "sheet.safetensors")
+        at = scores[plan.judged_at]
+        report(
+            f"step {step}/{wanted[-1]}, {at.distance_name} {at.frechet:.4g} at {plan.judged_at} evaluations"
+        )
+
+    # Stopped between a checkpoint and its measurement, or between the last one and its sheet.
+    if run.first_step in wanted and (run.first_step not in records or run.first_step == wanted[-1]):
+        measure(run.first_step)
+    for done in advance(run, checkpoint_every=wanted[0], sheet_every=0, log_every=20):
+        seconds += done.seconds
+        shares.append(done.pairing_seconds / done.seconds)
+        durations.append(done.seconds)
+        if done.step in wanted:
+            measure(done.step)
+            shares, durations = [], []
+
+
+def _check_measure(folder: Path, plan: Plan, features: str) -> None:
+    """Refuse to mix measurements made in different ways in one folder."""
+    now = {
+        "features": features,
+        "count": plan.count,
+        "evaluations": list(plan.evaluations),
+        "points": plan.points,
+    }
+    file = folder / "measure.json"
+    if file.exists():
+        before = json.loads(file.read_text())
+        differing = ", ".join(
+            f"{name} {before[name]} → {now[name]}" for name in now if before[name] != now[name]
+        )
+        if differing:
+            raise ValueError(
+                f"comparison {str(folder)!r} was measured in another way ({differing}); "
+                "repeat its settings to go on with it, or choose another --out"
+            )
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(file, json.dumps(now, indent=2) + "\n")
+
+
+def _read(file: Path) -> dict[int, dict[str, Any]]:
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {record["step"]: record for record in map(json.loads, lines)}
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(path.name + ".writing")
+    aside.write_text(text)
+    aside.replace(path)

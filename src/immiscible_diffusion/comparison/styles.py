@@ -1,0 +1,118 @@
+"""How pictures look: one colour, marker and dash pattern a pairing, on light or on dark paper.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart, a few darkened or lightened to stand
+out of the paper; every pairing has its own marker and dashes too.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from immiscible_diffusion.comparison.curves import Comparison, pairing_names
+
+FONT_SIZE = 13
+DOTTED = (0, (1, 2))
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Colours of a page: its background, text, ticks, grid, the baseline and the other pairings in order."""
+
+    background: str
+    ink: str
+    faint: str
+    grid: str
+    baseline: str
+    pairings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one pairing is drawn everywhere."""
+
+    colour: str
+    marker: str
+    dashes: Any
+
+
+LIGHT = Paper(
+    background="#ffffff",
+    ink="#1c1f23",
+    faint="#5b626a",
+    grid="#e3e6e9",
+    baseline="#3c4043",
+    pairings=("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B07800", "#56B4E9"),
+)
+DARK = Paper(
+    background="#15181c",
+    ink="#e8eaed",
+    faint="#a3abb3",
+    grid="#30353b",
+    baseline="#d5d9dd",
+    pairings=("#56B4E9", "#E69F00", "#2BBF94", "#DE9CC2", "#F0E442", "#FF8A4C"),
+)
+_MARKERS = ("s", "^", "D", "v", "P", "X")
+_DASHES = (
+    (0, (6, 1.6)),
+    (0, (3, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (9, 2)),
+    (0, (4, 1.2, 1.2, 1.2, 1.2, 1.2)),
+)
+
+
+def styles(comparison: Comparison, paper: Paper) -> dict[str, Style]:
+    """One style a pairing: neutral for the baseline; beyond seven pairings the styles repeat."""
+    first, *others = pairing_names(comparison)
+    looks = list(zip(paper.pairings, _MARKERS, _DASHES, strict=True))
+    chosen = {name: Style(*looks[index % len(looks)]) for index, name in enumerate(others)}
+    return {first: Style(paper.baseline, "o", "solid")} | chosen
+
+
+def new_figure(width: float, height: float, paper: Paper) -> Figure:
+    """An empty figure, in inches, on this paper; no global state is touched."""
+    return Figure(figsize=(width, height), dpi=150, facecolor=paper.background)
+
+
+def dress(axes: Any, paper: Paper, title: str, horizontal: str) -> None:
+    """Give a panel its paper, grid, title and label of the horizontal axis."""
+    axes.set_facecolor(paper.background)
+    axes.grid(color=paper.grid, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=paper.faint, labelcolor=paper.ink, labelsize=FONT_SIZE - 1, which="both")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(paper.faint)
+    axes.set_title(literal(title), color=paper.ink, fontsize=FONT_SIZE + 1, loc="left")
+    axes.set_xlabel(literal(horizontal), color=paper.ink, fontsize=FONT_SIZE)
+
+
+def legend(figure: Figure, entries: dict[str, Line2D], columns: int, paper: Paper) -> None:
+    """A legend above all panels: words to the line that they explain."""
+    figure.legend(
+        list(entries.values()),
+        [literal(words) for words in entries],
+        loc="upper center",
+        ncols=columns,
+        frameon=False,
+        labelcolor=paper.ink,
+        fontsize=FONT_SIZE,
+        handlelength=3.4,
+    )
+
+
+def literal(text: str) -> str:
+    """Keep matplotlib from reading a dollar sign as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def to_png(figure: Figure) -> bytes:
+    """Draw a figure without a display."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,101 @@
+"""Everything that decides the outcome of a training run, as one frozen value that `config.json` holds."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from immiscible_diffusion.objectives import Diffusion, FlowMatching
+from immiscible_diffusion.pairing import canonical_name
+from immiscible_diffusion.pairing.suggestions import unknown
+
+Precision = Literal["no", "bf16", "fp16"]
+OBJECTIVES = {"diffusion": Diffusion, "flow-matching": FlowMatching}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training run: data, network, objective, pairing, optimiser, length and seed.
+
+    data: as `load_images` takes it. network: a name of `build_network`. pairing: as `pairing_from_name`
+    takes it; "nearest:8" is centred on the data set's mean image, "nearest:8:uncentred" is the paper's.
+    image_std: nominal std of the images, 0.5 for [−1, 1] (paper §3.3.3 tries 1, 2 and 4).
+    batch_size: rows a step, over all processes and accumulated pieces. accumulation: pieces of a step.
+    ema_decay: of the averaged weights that are sampled from. clip_norm: of the gradient.
+    rows: train on the first so many images only. Raises ValueError for a value out of range.
+    """
+
+    name: str
+    data: str
+    network: str
+    objective: Diffusion | FlowMatching
+    pairing: str = "nearest:8"
+    image_std: float = 0.5
+    flip: bool = False
+    class_conditional: bool = False
+    batch_size: int = 128
+    steps: int = 1000
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    ema_decay: float = 0.995
+    accumulation: int = 1
+    precision: Precision = "no"
+    seed: int = 0
+    rows: int | None = None
+    resolution: int | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pairing", canonical_name(self.pairing))
+        for name in ("batch_size", "steps", "accumulation"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        for name in ("image_std", "learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be greater than 0, got {getattr(self, name)}")
+        for name in ("warmup_steps", "weight_decay", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(
+                f"ema_decay must be from 0 up to but not 1, got {self.ema_decay}; 0.9999 is usual"
+            )
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"accumulation must divide batch_size, got {self.accumulation} and {self.batch_size}"
+            )
+        if self.precision not in get_args(Precision):
+            raise ValueError(unknown("precision", self.precision, get_args(Precision)))
+
+
+def to_json(experiment: Experiment) -> str:
+    """Write an experiment as JSON, the objective with its name."""
+    values: dict[str, Any] = dataclasses.asdict(experiment)
+    names = {kind: name for name, kind in OBJECTIVES.items()}
+    values["objective"] = {"name": names[type(experiment.objective)], **values["objective"]}
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> Experiment:
+    """Read an experiment back. Raises ValueError for a missing or unknown key: none is ignored."""
+    values = json.loads(text)
+    objective = dict(values.pop("objective", {"name": ""}))
+    name = objective.pop("name", "")
+    if name not in OBJECTIVES:
+        raise ValueError(unknown("objective", str(name), OBJECTIVES))
+    experiment: Experiment = _build(Experiment, {**values, "objective": _build(OBJECTIVES[name], objective)})
+    return experiment
+
+
+def _build(kind: Any, values: dict[str, Any]) -> Any:
+    names = [field.name for field in fields(kind)]
+    for name in values:
+        if name not in names:
+            raise ValueError(unknown(f"{kind.__name__} setting", name, names))
+    missing = [f.name for f in fields(kind) if f.default is dataclasses.MISSING and f.name not in values]
+    if missing:
+        raise ValueError(f"{kind.__name__} settings lack {', '.join(missing)}")
+    return kind(**values)

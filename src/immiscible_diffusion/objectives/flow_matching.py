@@ -1,0 +1,54 @@
+"""Flow matching on straight paths: noisy = (1 − t) clean + t noise; the network learns noise − clean."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from immiscible_diffusion.objectives.objective import Estimate, Network, over, squared_error
+
+# Networks embed times of the size that diffusion's have; t itself stays in [0, 1] everywhere else.
+NETWORK_TIME = 1000.0
+
+
+@dataclass(frozen=True)
+class FlowMatching:
+    """Flow matching with a linear path (Lipman et al. 2023; Liu et al. 2022), times uniform in [0, 1].
+
+    Time 1 is pure noise and 0 is clean, as in diffusers' `FlowMatchEulerDiscreteScheduler`.
+    """
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        return ("euler", "heun")
+
+    def draw_times(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(count, generator=generator, device=generator.device)
+
+    def times(self, steps: int) -> Tensor:
+        if steps < 1:
+            raise ValueError(f"steps must be 1 or more, got {steps}")
+        return torch.linspace(1.0, 0.0, steps + 1)
+
+    def diffuse(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+        t = over(time, clean)
+        return ((1 - t) * clean + t * noise).to(clean.dtype)
+
+    def estimate(
+        self, network: Network, noisy: Tensor, time: Tensor, condition: Tensor | None = None
+    ) -> Estimate:
+        velocity = network(noisy, time.to(noisy.device).expand(len(noisy)) * NETWORK_TIME, condition)
+        return self._split(noisy, velocity, time)
+
+    def average(self, noisy: Tensor, time: Tensor, first: Estimate, second: Estimate) -> Estimate:
+        return self._split(noisy, (first.noise - first.clean + second.noise - second.clean) / 2, time)
+
+    def loss(
+        self, network: Network, clean: Tensor, noise: Tensor, time: Tensor, condition: Tensor | None = None
+    ) -> Tensor:
+        prediction = network(self.diffuse(clean, noise, time), time * NETWORK_TIME, condition)
+        return squared_error(prediction, noise - clean)
+
+    def _split(self, noisy: Tensor, velocity: Tensor, time: Tensor) -> Estimate:
+        t = over(time, noisy)
+        return Estimate(noisy - t * velocity, noisy + (1 - t) * velocity)

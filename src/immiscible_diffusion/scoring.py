@@ -1,0 +1,52 @@
+"""How far a network's images are from real ones: fresh Gaussian noise, the same for every pairing."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.evaluation import Distances, Reference, distances
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.generation import generate
+from immiscible_diffusion.randomness import derived_seed, generator_for
+
+
+def evaluation_labels(experiment: Experiment, data_labels: Tensor | None, count: int) -> Tensor | None:
+    """Draw the classes to generate as often as the data has them, int64 [count]; None if unconditional."""
+    if not experiment.class_conditional or data_labels is None:
+        return None
+    generator = generator_for(experiment.seed, "evaluation", step=1)
+    return data_labels[torch.randint(len(data_labels), (count,), generator=generator)]
+
+
+def score_network(
+    experiment: Experiment,
+    network: nn.Module,
+    data: ImageData,
+    reference: Reference,
+    evaluations: Iterable[int],
+    count: int,
+    *,
+    sampler: str | None = None,
+    report: Callable[[int, Distances], None] | None = None,
+) -> tuple[dict[int, Distances], dict[int, Tensor]]:
+    """Sample `count` images at each number of network evaluations, and measure their distance to real ones.
+
+    The noise is a function of the experiment's seed alone: equal for every pairing, step and network.
+    report: called with each result as it is ready.
+    Returns distances and images (uint8 [count, C, H, W]) by number of evaluations.
+    """
+    labels = evaluation_labels(experiment, data.labels, count)
+    scores, images = {}, {}
+    for number in evaluations:
+        generator = generator_for(experiment.seed, "evaluation")
+        images[number] = generate(
+            experiment, network, data.shape, count, number, generator, labels=labels, sampler=sampler
+        )
+        scores[number] = distances(
+            reference, images[number], seed=derived_seed(experiment.seed, "evaluation", 2) % 2**31
+        )
+        if report:
+            report(number, scores[number])
+    return scores, images

@@ -1,0 +1,114 @@
+"""The training loop: a generator that yields after every step. Averaging, saving and logging live outside."""
+
+import time as clock
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from immiscible_diffusion.data import ImageData, batch_rows, to_clean
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.pairing import Pairing
+from immiscible_diffusion.randomness import derived_seed, generator_for
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """What one step did."""
+
+    step: int  # completed steps, from 1
+    loss: Tensor  # scalar, mean over the batch; no evidence between pairings, which all lower it
+    gradient_norm: Tensor  # scalar, before clipping
+    learning_rate: float
+    seconds: float  # wall time of the step
+    pairing_seconds: float  # of which in choosing the noise (on a GPU: until it was queued)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's share of a step."""
+
+    clean: Tensor  # [B, C, H, W] at training scale
+    condition: Tensor | None  # int64 [B]
+    time: Tensor  # [B]
+    rows: Tensor  # int64 [B], row numbers in the data set
+
+
+def make_batch(
+    experiment: Experiment, data: ImageData, step: int, rank: int = 0, processes: int = 1
+) -> Batch:
+    """Assemble the batch of step `step` (from 0): a function of its arguments, the same for every pairing.
+
+    Rank r of n takes every n-th row, so that all ranks together see the rows and times that one would.
+    """
+    own = slice(rank, None, processes)
+    rows = batch_rows(len(data.pixels), experiment.batch_size, step, experiment.seed)
+    time = experiment.objective.draw_times(len(rows), generator_for(experiment.seed, "time", step))
+    pixels = data.pixels[rows[own]]
+    if experiment.flip:
+        flipped = torch.rand(len(rows), generator=generator_for(experiment.seed, "flip", step)) < 0.5
+        pixels = torch.where(flipped[own, None, None, None], pixels.flip(-1), pixels)
+    labels = data.labels[rows[own]] if experiment.class_conditional and data.labels is not None else None
+    return Batch(to_clean(pixels, experiment.image_std), labels, time[own], rows[own])
+
+
+def training_steps(
+    experiment: Experiment,
+    data: ImageData,
+    pairing: Pairing,
+    network: nn.Module,
+    optimizer: Optimizer,
+    accelerator: Accelerator,
+    first_step: int = 0,
+) -> Iterator[TrainingStep]:
+    """Train from `first_step` completed steps to the end, yielding after every step.
+
+    network and optimizer: already prepared by `accelerator`. Every draw depends on the experiment's seed and
+    the step alone, so a run taken up at any step goes on as if never stopped.
+    Raises ValueError where processes or pieces do not divide the batch.
+    """
+    processes, rank, device = accelerator.num_processes, accelerator.process_index, accelerator.device
+    if experiment.batch_size % (processes * experiment.accumulation):
+        raise ValueError(
+            f"batch_size {experiment.batch_size} must divide by {processes} processes × "
+            f"{experiment.accumulation} accumulated pieces"
+        )
+    parameters = list(network.parameters())
+    network.train()
+    for step in range(first_step, experiment.steps):
+        started = clock.perf_counter()
+        batch = make_batch(experiment, data, step, rank, processes)
+        clean, time = batch.clean.to(device), batch.time.to(device)
+        condition = None if batch.condition is None else batch.condition.to(device)
+        # Layers such as dropout draw from the default generator.
+        torch.manual_seed(derived_seed(experiment.seed, "dropout", step, rank))
+        generator = generator_for(experiment.seed, "noise", step, rank, device)
+        pairing_started = clock.perf_counter()
+        noise = pairing(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
+        pairing_seconds = clock.perf_counter() - pairing_started
+        rate = experiment.learning_rate * min(1.0, (step + 1) / max(1, experiment.warmup_steps))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = torch.zeros((), device=device)
+        pieces = torch.arange(len(clean), device=device).chunk(experiment.accumulation)
+        for number, piece in enumerate(pieces):
+            last = number == len(pieces) - 1
+            with nullcontext() if last else accelerator.no_sync(network):
+                chosen = None if condition is None else condition[piece]
+                with accelerator.autocast():
+                    losses = experiment.objective.loss(
+                        network, clean[piece], noise[piece], time[piece], chosen
+                    )
+                share = losses.mean() * (len(piece) / len(clean))
+                accelerator.backward(share)
+                loss += share.detach()
+        norm = accelerator.clip_grad_norm_(parameters, experiment.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        yield TrainingStep(
+            step + 1, loss, norm.detach(), rate, clock.perf_counter() - started, pairing_seconds
+        )

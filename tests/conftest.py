@@ -1,0 +1,20 @@
+"""What all tests share: real data by path, and an internet that is not there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Nothing may be downloaded in tests, whatever a library would like to.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the checkout, skipping where it is absent."""
+    if not (SHARED / "data").exists():
+        pytest.skip(f"no real data: {SHARED / 'data'} is absent")
+    return SHARED / "data"
