@@ -51,8 +51,8 @@ def test_in_fixed_shapes_no_row_in_10_to_the_16_is_left_without_a_survivor(count
 
 @pytest.mark.parametrize("count", [25, 63, 144, 193, 4095, 10**6])
 def test_one_by_one_drawing_stays_rare(count: int) -> None:
-    survivors = expected_survivors(count, min(closest.FIRING, count / 3))
-    assert min(survivors) > (1.5 if count < 63 else 4)
+    survivors = expected_survivors(count, min(closest.FIRING, closest.SHARE * count))
+    assert min(survivors) > (2.5 if count < 63 else 4)
 
 
 @pytest.mark.parametrize("count", [641, 4095, 10**6])

@@ -6,7 +6,7 @@ Up to `DIRECT` candidates their (a, c) are drawn and compared. Beyond, only thos
 drawn, exactly: each candidate "fires" with probability q = E[e^(−θs)] e^(θt) ≤ 1; one that fires is drawn
 from the law tilted by e^(−θs), which is again a Gaussian and a χ², and kept with probability e^(θ(s−t)) if
 s < t. What is kept has exactly the law of the candidates below t, so if any is kept, the least of them is
-the least of all. If none is (one row in a hundred), the candidates are drawn one by one above t.
+the least of all. If none is (a row in several hundred), the candidates are drawn one by one above t.
 
 That last step and the number that fire have no fixed shape, which a compiled graph needs and a GPU would
 have to wait for. There so many fire, into a fixed number of slots, that a row in 10^16 is left without a
@@ -15,11 +15,13 @@ survivor or a slot (up to a billion candidates); its noise is then one of the ca
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 DIRECT = 24  # up to here drawing every candidate is quickest
 FIRING = 48  # candidates that fire, on average, of many: some 6 to 10 of them survive
+SHARE = 0.45  # of few candidates, the share that fires
 DIRECT_STATIC, FIRING_STATIC = 640, 560  # the same where shapes are fixed: 39 or more survive
 OVERFLOW = 42.0  # −ln of the chance that a row has no slot for a candidate that fires
 
@@ -45,31 +47,33 @@ def _survivors(
     count: int, norm: Tensor, dimension: Tensor, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     """`closest_candidate` with as many candidates in memory as fire, one row's after another's."""
-    tilt, threshold, log_firing = _tilting(count, norm, dimension, min(FIRING, count / 3))
+    tilt, threshold, log_firing = _tilting(count, norm, dimension, min(FIRING, SHARE * count))
     fired = torch.binomial(
         torch.full_like(norm, count), torch.full_like(norm, math.exp(log_firing)), generator=generator
     )
-    row = torch.repeat_interleave(fired.long())
+    # NumPy from here: torch wakes its threads to repeat and to find what is not zero, however little it is.
+    row = np.repeat(np.arange(len(norm)), fired.numpy().astype(np.int64))
     variance = 1 / (1 + 2 * tilt)
     half, scale = _gamma_of(dimension, variance)
-    a = torch.randn(row.shape, dtype=norm.dtype, generator=generator)
-    a = torch.addcmul((2 * tilt * norm * variance)[row], a, variance.sqrt()[row])
-    c = torch._standard_gamma(half[row], generator=generator) * scale[row]
-    score = a * (a - (2 * norm)[row]) + c
-    below = tilt[row] * (score - threshold[row])
+    a = torch.randn(row.shape, dtype=norm.dtype, generator=generator).numpy()
+    a = (2 * tilt * norm * variance).numpy()[row] + a * variance.sqrt().numpy()[row]
+    shapes = torch.from_numpy(half.numpy()[row])
+    c = torch._standard_gamma(shapes, generator=generator).numpy() * scale.numpy()[row]
+    score = a * (a - (2 * norm).numpy()[row]) + c
+    below = tilt.numpy()[row] * (score - threshold.numpy()[row])
     uniform = torch.rand(row.shape, dtype=norm.dtype, generator=generator)
-    kept = ((uniform.log() < below) & (below < 0)).nonzero()[:, 0]
-    row, a, c, score = row[kept], a[kept], c[kept], score[kept]
-    least = torch.full_like(norm, torch.inf).scatter_reduce_(0, row, score, "amin")
-    winner = (score == least[row]).nonzero()[:, 0]
-    best_a, best_c = torch.zeros_like(norm), torch.zeros_like(norm)
-    best_a[row[winner]], best_c[row[winner]] = a[winner], c[winner]
-    empty = torch.isinf(least).nonzero()[:, 0]
-    if len(empty):
-        best_a[empty], best_c[empty] = _closest_above(
-            count, norm[empty], dimension[empty], threshold[empty], generator
-        )
-    return best_a, best_c
+    kept = np.flatnonzero((uniform.log().numpy() < below) & (below < 0))
+    # Worst first, so that the best of a row is written last and stays.
+    kept = kept[np.argsort(-score[kept])]
+    best_a, best_c = np.zeros(len(norm)), np.zeros(len(norm))
+    survived = np.zeros(len(norm), dtype=bool)
+    best_a[row[kept]], best_c[row[kept]], survived[row[kept]] = a[kept], c[kept], True
+    found = torch.from_numpy(best_a), torch.from_numpy(best_c)
+    if not survived.all():
+        empty = torch.from_numpy(np.flatnonzero(~survived))
+        rest = _closest_above(count, norm[empty], dimension[empty], threshold[empty], generator)
+        found[0][empty], found[1][empty] = rest
+    return found
 
 
 def _survivors_in_slots(
