@@ -1,5 +1,6 @@
 """The input checks and views that the pairings share."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,22 @@ def row_norms(rows: Tensor) -> Tensor:
     """‖row‖ of every row of [B, D], long ones summed in parts; non-finite wherever the row is."""
     parts = rows.split(LONG_ROW, dim=1)
     norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
-    return norms[0] if len(parts) == 1 else torch.linalg.vector_norm(norms, dim=0)
+    if len(parts) == 1:
+        return norms[0]
+    together: Tensor = torch.linalg.vector_norm(norms, dim=0)
+    return together
+
+
+def row_dots(one: Tensor, other: Tensor) -> Tensor:
+    """⟨one, other⟩ of every row of [B, D], without a tensor of the products where that can be helped."""
+    if torch.compiler.is_compiling() or one.device.type != "cpu":
+        products: Tensor = torch.linalg.vecdot(one, other)
+        return products
+    # torch has no such reduction: vecdot writes the products out, bmm may round its operands to bfloat16.
+    pairs = zip(one.split(LONG_ROW, dim=1), other.split(LONG_ROW, dim=1), strict=True)
+    parts = [np.einsum("bd,bd->b", left.numpy(), right.numpy()) for left, right in pairs]
+    total: Tensor = torch.stack([torch.from_numpy(part) for part in parts]).sum(dim=0)
+    return total
 
 
 def measured(rows: Tensor, name: str) -> tuple[Tensor, Tensor]:

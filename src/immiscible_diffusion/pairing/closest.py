@@ -6,14 +6,24 @@ Up to `DIRECT` candidates their (a, c) are drawn and compared. Beyond, only thos
 drawn, exactly: each candidate "fires" with probability q = E[e^(−θs)] e^(θt) ≤ 1; one that fires is drawn
 from the law tilted by e^(−θs), which is again a Gaussian and a χ², and kept with probability e^(θ(s−t)) if
 s < t. What is kept has exactly the law of the candidates below t, so if any is kept, the least of them is
-the least of all. If none is (about one row in 10^5), the candidates are drawn one by one above t.
+the least of all. If none is (a row in several hundred), the candidates are drawn one by one above t.
+
+That last step and the number that fire have no fixed shape, which a compiled graph needs and a GPU would
+have to wait for. There so many fire, into a fixed number of slots, that a row in 10^16 is left without a
+survivor or a slot (up to a billion candidates); its noise is then one of the candidates, not the closest.
 """
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor
 
-DIRECT = 96  # up to here drawing every candidate is quickest
-FIRING = 96  # candidates that fire, on average: some 13 to 20 of them survive
+DIRECT = 24  # up to here drawing every candidate is quickest
+FIRING = 48  # candidates that fire, on average, of many: some 6 to 10 of them survive
+SHARE = 0.45  # of few candidates, the share that fires
+DIRECT_STATIC, FIRING_STATIC = 640, 560  # the same where shapes are fixed: 39 or more survive
+OVERFLOW = 42.0  # −ln of the chance that a row has no slot for a candidate that fires
 
 
 def closest_candidate(
@@ -24,48 +34,102 @@ def closest_candidate(
     count: candidates, at least 1. norm: ‖x‖, float64 [B]. dimension: D, float64 [B], at least 1.
     Returns a [B], c [B]: the projection on the image's direction and the squared norm of the rest.
     """
-    if count <= DIRECT:
+    static = torch.compiler.is_compiling() or norm.device.type != "cpu"
+    if count <= (DIRECT_STATIC if static else DIRECT):
         a = _normal((len(norm), count), norm, generator)
-        c = _chi_squared((dimension - 1)[:, None].expand_as(a), generator)
+        c = _chi_squared(dimension, a, generator)
         return _least(a, c, _score(a, c, norm))
-    tilt, threshold, log_firing = _tilting(count, norm, dimension)
-    fired = torch.binomial(torch.full_like(norm, count), log_firing.exp(), generator=generator)
-    slots = int(fired.max())
-    width = (1 + 2 * tilt).rsqrt()[:, None]
-    a = _normal((len(norm), slots), norm, generator) * width + (2 * tilt * norm)[:, None] * width.square()
-    c = _chi_squared((dimension - 1)[:, None].expand_as(a), generator) * width.square()
+    thinned = _survivors_in_slots if static else _survivors
+    return thinned(count, norm, dimension, generator)
+
+
+def _survivors(
+    count: int, norm: Tensor, dimension: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """`closest_candidate` with as many candidates in memory as fire, one row's after another's."""
+    tilt, threshold, log_firing = _tilting(count, norm, dimension, min(FIRING, SHARE * count))
+    fired = torch.binomial(
+        torch.full_like(norm, count), torch.full_like(norm, math.exp(log_firing)), generator=generator
+    )
+    # NumPy from here: torch wakes its threads to repeat and to find what is not zero, however little it is.
+    row = np.repeat(np.arange(len(norm)), fired.numpy().astype(np.int64))
+    variance = 1 / (1 + 2 * tilt)
+    half, scale = _gamma_of(dimension, variance)
+    a = torch.randn(row.shape, dtype=norm.dtype, generator=generator).numpy()
+    a = (2 * tilt * norm * variance).numpy()[row] + a * variance.sqrt().numpy()[row]
+    shapes = torch.from_numpy(half.numpy()[row])
+    c = torch._standard_gamma(shapes, generator=generator).numpy() * scale.numpy()[row]
+    score = a * (a - (2 * norm).numpy()[row]) + c
+    below = tilt.numpy()[row] * (score - threshold.numpy()[row])
+    uniform = torch.rand(row.shape, dtype=norm.dtype, generator=generator)
+    kept = np.flatnonzero((uniform.log().numpy() < below) & (below < 0))
+    # Worst first, so that the best of a row is written last and stays.
+    kept = kept[np.argsort(-score[kept])]
+    best_a, best_c = np.zeros(len(norm)), np.zeros(len(norm))
+    survived = np.zeros(len(norm), dtype=bool)
+    best_a[row[kept]], best_c[row[kept]], survived[row[kept]] = a[kept], c[kept], True
+    found = torch.from_numpy(best_a), torch.from_numpy(best_c)
+    if not survived.all():
+        empty = torch.from_numpy(np.flatnonzero(~survived))
+        rest = _closest_above(count, norm[empty], dimension[empty], threshold[empty], generator)
+        found[0][empty], found[1][empty] = rest
+    return found
+
+
+def _survivors_in_slots(
+    count: int, norm: Tensor, dimension: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """`closest_candidate` in fixed shapes: a slot for every candidate that may fire."""
+    tilt, threshold, log_firing = _tilting(count, norm, dimension, FIRING_STATIC)
+    fired = torch.binomial(
+        torch.full_like(norm, count), torch.full_like(norm, math.exp(log_firing)), generator=generator
+    )
+    slots = _slots(count, FIRING_STATIC)
+    variance = 1 / (1 + 2 * tilt)
+    a = _normal((len(norm), slots), norm, generator)
+    a = torch.addcmul((2 * tilt * norm * variance)[:, None], a, variance.sqrt()[:, None])
+    half, scale = _gamma_of(dimension, variance)
+    c = torch._standard_gamma(half[:, None].expand_as(a), generator=generator) * scale[:, None]
     score = _score(a, c, norm)
-    log_uniform = _uniform(a.shape, norm, generator).log()
-    kept = (log_uniform < tilt[:, None] * (score - threshold[:, None])) & (score < threshold[:, None])
-    kept &= torch.arange(slots, device=norm.device) < fired[:, None]
-    a, c = _least(a, c, score.masked_fill(~kept, torch.inf))
-    empty = (~kept.any(dim=1)).nonzero()[:, 0]
-    if len(empty):
-        a[empty], c[empty] = _closest_above(count, norm[empty], dimension[empty], threshold[empty], generator)
-    return a, c
+    below = tilt[:, None] * (score - threshold[:, None])
+    uniform = torch.rand(a.shape, dtype=a.dtype, device=a.device, generator=generator)
+    kept = (uniform.log() < below) & (below < 0) & (torch.arange(slots, device=a.device) < fired[:, None])
+    return _least(a, c, score.masked_fill(~kept, torch.inf))
 
 
-def _tilting(count: int, norm: Tensor, dimension: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Choose θ, t and log q for `closest_candidate`; any θ > 0 is exact, these make about `FIRING` fire."""
-    target = torch.full_like(norm, count / FIRING).log()
-    # ln E[e^(−θs)] = −D/2 ln w + 2θ²‖x‖²/w with w = 1 + 2θ; a Gaussian s would need this θ:
-    tilt = (2 * target / (2 * dimension + 4 * norm.square())).sqrt()
-    for _ in range(6):  # Newton in ln θ on the rate I(θ) = ln(count / FIRING)
-        rate, variance = _rate(tilt, norm, dimension)
-        tilt = tilt * ((target - rate) / (tilt.square() * variance)).clamp(-1, 1).exp()
-    rate, _ = _rate(tilt, norm, dimension)
-    w = 1 + 2 * tilt
-    threshold = dimension / w - 4 * norm.square() * tilt * (1 + tilt) / w.square()  # mean of s once tilted
-    return tilt, threshold, -rate
+def _slots(count: int, firing: float) -> int:
+    """So many that more of `count` fire with a chance under e^−OVERFLOW (Bernstein's inequality)."""
+    return min(count, math.ceil(firing + OVERFLOW / 3 + math.sqrt(OVERFLOW**2 / 9 + 2 * OVERFLOW * firing)))
 
 
-def _rate(tilt: Tensor, norm: Tensor, dimension: Tensor) -> tuple[Tensor, Tensor]:
-    """I(θ) = −ln E[e^(−θs)] − θt with t the tilted mean of s, and the tilted variance of s."""
-    w = 1 + 2 * tilt
+def _tilting(count: int, norm: Tensor, dimension: Tensor, firing: float) -> tuple[Tensor, Tensor, float]:
+    """Choose θ, t and log q for `closest_candidate`, so that q = `firing` / `count`.
+
+    Any θ > 0 is exact; the most of those that fire survive where t is the mean of s once tilted.
+    """
+    target = math.log(count / firing)
     energy = norm.square()
-    mean = dimension / w - 4 * energy * tilt * (1 + tilt) / w.square()
-    rate = dimension / 2 * w.log() - 2 * tilt.square() * energy / w - tilt * mean
-    return rate, 2 * dimension / w.square() + 4 * energy / w.pow(3)
+    # −ln q at that t is the rate D/2 (ln w − 1 + 1/w) + 2‖x‖²θ²/w² with w = 1 + 2θ. Its second term is at
+    # most ‖x‖²/2 and, like the first, quadratic for a small θ: two lower bounds for θ, then Newton in ln θ.
+    tilt = torch.maximum(
+        _inverse_rate(2 * target / (dimension + 2 * energy)),
+        _inverse_rate((2 * target - energy).clamp(min=0) / dimension),
+    )
+    for _ in range(2 if count > 4 * firing else 0):  # the bounds alone do for few
+        w = 1 + 2 * tilt
+        share = tilt / w
+        rate = dimension * ((2 * tilt).log1p() / 2 - share) + 2 * energy * share.square()
+        slope = share.square() * (2 * dimension + 4 * energy / w)
+        tilt = tilt * ((target - rate) / slope).clamp(-1, 1).exp()
+    w = 1 + 2 * tilt
+    # ln E[e^(−θs)] = −D/2 ln w + 2θ²‖x‖²/w
+    threshold = (dimension / 2 * (2 * tilt).log1p() - 2 * tilt.square() * energy / w - target) / tilt
+    return tilt, threshold, -target
+
+
+def _inverse_rate(u: Tensor) -> Tensor:
+    """About the θ at which ln w − 1 + 1/w = u, w = 1 + 2θ."""
+    return (u - (-(2 * u).sqrt()).expm1()).expm1() / 2
 
 
 def _closest_above(
@@ -75,9 +139,10 @@ def _closest_above(
     missing = torch.full_like(norm, count)
     best = torch.full_like(norm, torch.inf)
     best_a, best_c = torch.zeros_like(norm), torch.zeros_like(norm)
+    width = min(4096, count + count // 2)
     while bool((missing > 0).any()):
-        a = _normal((len(norm), 4096), norm, generator)
-        c = _chi_squared((dimension - 1)[:, None].expand_as(a), generator)
+        a = _normal((len(norm), width), norm, generator)
+        c = _chi_squared(dimension, a, generator)
         score = _score(a, c, norm)
         above = score >= threshold[:, None]
         counted = above & (above.cumsum(dim=1) <= missing[:, None])
@@ -92,7 +157,7 @@ def _closest_above(
 
 
 def _score(a: Tensor, c: Tensor, norm: Tensor) -> Tensor:
-    return a.square() + c - 2 * norm[:, None] * a  # ‖x − n‖² − ‖x‖²
+    return a * (a - 2 * norm[:, None]) + c  # ‖x − n‖² − ‖x‖²
 
 
 def _least(a: Tensor, c: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,12 +169,13 @@ def _normal(shape: tuple[int, int], like: Tensor, generator: torch.Generator | N
     return torch.randn(shape, dtype=like.dtype, device=like.device, generator=generator)
 
 
-def _uniform(shape: torch.Size, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.rand(shape, dtype=like.dtype, device=like.device, generator=generator)
+def _chi_squared(dimension: Tensor, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """χ²(D − 1) for every row, in the shape of `like` [B, k]."""
+    half, scale = _gamma_of(dimension, torch.ones_like(dimension))
+    return torch._standard_gamma(half[:, None].expand_as(like), generator=generator) * scale[:, None]
 
 
-def _chi_squared(degrees: Tensor, generator: torch.Generator | None) -> Tensor:
-    """χ² with `degrees` of freedom, zero where there are none."""
-    # torch.distributions.Gamma takes no generator; this is the function it calls.
-    drawn = 2 * torch._standard_gamma(degrees.clamp(min=1) / 2, generator=generator)
-    return torch.where(degrees > 0, drawn, 0.0)
+def _gamma_of(dimension: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """The shape and scale of `variance` · χ²(D − 1), which is 0 where D = 1."""
+    # torch.distributions.Gamma takes no generator, so the function that it calls is called with these.
+    return (dimension - 1).clamp(min=1) / 2, torch.where(dimension > 1, 2 * variance, 0.0)

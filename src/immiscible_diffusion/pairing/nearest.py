@@ -12,14 +12,11 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.pairing.checks import as_rows, check_clean, mask_rows, measured, row_norms
-from immiscible_diffusion.pairing.closest import closest_candidate
+from immiscible_diffusion.pairing.checks import as_rows, check_clean, mask_rows, measured, row_dots, row_norms
 from immiscible_diffusion.pairing.independent import gaussian_like
 from immiscible_diffusion.pairing.suggestions import unknown
-
-Rule = Literal["l2", "dot"]
-# An image shorter than this has no direction that could matter: 2‖x‖a is lost in the rounding of ‖n‖².
-NO_DIRECTION = 1e-12
+from immiscible_diffusion.pairing.winner import Rule as Rule
+from immiscible_diffusion.pairing.winner import winning_move
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +29,15 @@ class Nearest:
     centre: what is subtracted from the images before choosing: None (the paper), a tensor that broadcasts to
         one image (the data set's mean image, or its mean per channel), or "batch" (the batch's mean).
         Images that share a mean otherwise pull every noise the same way.
+    fused: draw and move in a Triton kernel (`kernels.py`), for images on an NVIDIA GPU. The same law, but not
+        the same numbers: the kernel draws its own noise, from a seed that the generator gives.
     Raises ValueError for a k under 1 or NaN, an unknown rule or a centre that does not fit.
     """
 
     k: float = 8
     rule: Rule = "l2"
     centre: Tensor | Literal["batch"] | None = None
+    fused: bool = False
 
     def __post_init__(self) -> None:
         rules = get_args(Rule)
@@ -62,7 +62,8 @@ class Nearest:
 
     def __repr__(self) -> str:
         centre = f"tensor{list(self.centre.shape)}" if isinstance(self.centre, Tensor) else repr(self.centre)
-        return f"Nearest(k={self.k}, rule={self.rule!r}, centre={centre})"
+        fused = ", fused=True" if self.fused else ""
+        return f"Nearest(k={self.k}, rule={self.rule!r}, centre={centre}{fused})"
 
     @torch.no_grad()
     def __call__(
@@ -79,35 +80,31 @@ class Nearest:
         if self.k == 1 or clean.numel() == 0:
             return gaussian_like(clean, generator).to(clean.dtype)
         with torch.autocast(clean.device.type, enabled=False):
+            if self.fused:
+                if counts is not None:
+                    raise ValueError("mask is not supported by the fused kernel; use Nearest(fused=False)")
+                return self._fused(clean, generator)
             return self._move(clean, counts, generator)
+
+    def _fused(self, clean: Tensor, generator: torch.Generator | None) -> Tensor:
+        """`_move` in two passes of a Triton kernel, which draws its own noise."""
+        from immiscible_diffusion.pairing.kernels import fused_noise
+
+        def move(norm: Tensor, product: Tensor, squares: Tensor, dimension: Tensor) -> tuple[Tensor, Tensor]:
+            return winning_move(self.k, self.rule, norm, product, squares, dimension, generator)
+
+        return fused_noise(clean, move, generator, self._centre_of(clean))
 
     def _move(self, clean: Tensor, counts: Tensor | None, generator: torch.Generator | None) -> Tensor:
         """Move a Gaussian draw to where the winner of k would be."""
         rows, norm = measured(self._centred(clean, counts), "clean")  # x, [B, D]
         moved = as_rows(gaussian_like(clean, generator))  # z, [B, D]
-        counted = moved if counts is None else moved * counts
         wide = torch.float32 if clean.device.type == "mps" else torch.float64
-        aligned = norm > NO_DIRECTION
-        inverse = torch.where(aligned, 1 / norm.to(wide), 0.0)
-        projection = torch.linalg.vecdot(moved.to(rows.dtype), rows).to(wide) * inverse  # a₀
-        norm = torch.where(aligned, norm.to(wide), 0.0)
-        if self.rule == "dot":
-            wanted = torch.where(aligned, _largest_normal(self.k, projection, generator), projection)
-            stretch = torch.ones_like(projection)
-        else:
-            dimension = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
-            remainder = row_norms(counted).to(wide).square() - projection.square()  # c₀
-            remainder = remainder.clamp(min=torch.finfo(wide).tiny)
-            wanted, rest = closest_candidate(int(self.k) - 1, norm, dimension.clamp(min=1), generator)
-            # With no direction to project on, the whole of the noise is "the rest".
-            rest = torch.where(aligned, rest, rest + wanted.square())
-            wanted = torch.where(aligned, wanted, 0.0)
-            own_score = projection.square() + remainder - 2 * norm * projection
-            keep = own_score <= wanted.square() + rest - 2 * norm * wanted  # z is the k-th candidate
-            keep |= dimension == 0
-            wanted = torch.where(keep, projection, wanted)
-            stretch = torch.where(keep, 1.0, (rest / remainder).sqrt())
-        along = (wanted - stretch * projection) * inverse
+        projection = row_dots(moved.to(rows.dtype), rows).to(wide)
+        squares = row_norms(moved if counts is None else moved * counts).to(wide).square()
+        norm = norm.to(wide)
+        dimension = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
+        stretch, along = winning_move(self.k, self.rule, norm, projection, squares, dimension, generator)
         stretch = stretch.to(moved.dtype)[:, None]
         # z keeps its Gaussian values wherever the mask excludes them: there x is 0.
         moved = moved.mul_(stretch if counts is None else torch.where(counts, stretch, 1.0))
@@ -119,6 +116,17 @@ class Nearest:
         rows = as_rows(clean)
         if counts is not None:  # padding may hold anything, NaN too
             rows = rows.masked_fill(~counts, 0.0)
+        centre = self._centre_of(clean, rows, counts)
+        if centre is None:
+            return rows
+        rows = rows - centre
+        return rows if counts is None else rows.masked_fill(~counts, 0.0)
+
+    def _centre_of(
+        self, clean: Tensor, rows: Tensor | None = None, counts: Tensor | None = None
+    ) -> Tensor | None:
+        """What is subtracted from every row, [D]; rows: those of `clean`, zero where masked."""
+        rows = as_rows(clean) if rows is None and isinstance(self.centre, str) else rows
         if isinstance(self.centre, Tensor):
             try:
                 centre = self.centre.detach().to(clean.device).expand(clean.shape[1:])
@@ -127,25 +135,14 @@ class Nearest:
                     f"centre has shape {tuple(self.centre.shape)}, which does not broadcast to one image of "
                     f"shape {tuple(clean.shape[1:])}; pass the mean image, or its mean per channel"
                 ) from None
-            rows = rows - centre.to(rows.dtype).reshape(1, -1)
-        elif self.centre == "batch":
-            if len(clean) == 1:
-                raise ValueError(
-                    "centre='batch' needs at least 2 rows, got batch size 1, which its own mean would erase; "
-                    "pass the data set's mean image as centre, or None"
-                )
-            if counts is None:
-                rows = rows - rows.mean(dim=0)
-            else:
-                rows = rows - rows.sum(dim=0) / counts.sum(dim=0).clamp(min=1)
-        return rows if counts is None else rows.masked_fill(~counts, 0.0)
-
-
-def _largest_normal(k: float, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw the largest of k standard normals, for any real k ≥ 1: Φ⁻¹(U^(1/k))."""
-    uniform = torch.rand(like.shape, dtype=like.dtype, device=like.device, generator=generator)
-    log_probability = uniform.clamp(min=torch.finfo(like.dtype).tiny).log() / k
-    # Each tail from its own side: 1 − U^(1/k) is not representable near 0, nor U^(1/k) near 1.
-    lower = torch.special.ndtri(log_probability.exp())
-    upper = -torch.special.ndtri(-torch.expm1(log_probability))
-    return torch.where(log_probability < -math.log(2), lower, upper)
+            return centre.to(torch.float32 if rows is None else rows.dtype).reshape(-1)
+        if self.centre is None or rows is None:
+            return None
+        if len(clean) == 1:
+            raise ValueError(
+                "centre='batch' needs at least 2 rows, got batch size 1, which its own mean would erase; "
+                "pass the data set's mean image as centre, or None"
+            )
+        if counts is None:
+            return rows.mean(dim=0)
+        return rows.sum(dim=0) / counts.sum(dim=0).clamp(min=1)

@@ -1,0 +1,6 @@
+"""How long pairing takes, beside `torch.randn_like` and beside how everyone else does it."""
+
+from immiscible_diffusion.benchmark.pairing import SIZES, bench_pairing
+from immiscible_diffusion.benchmark.waiting import Waiting, bench_waiting
+
+__all__ = ["SIZES", "Waiting", "bench_pairing", "bench_waiting"]

@@ -1,0 +1,96 @@
+"""`immiscible bench pairing`: one table of methods × sizes × batches."""
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from immiscible_diffusion.benchmark.measurement import Row, measure
+from immiscible_diffusion.benchmark.methods import methods
+from immiscible_diffusion.benchmark.tables import write
+
+SIZES: Mapping[str, tuple[int, ...]] = {
+    "CIFAR-10": (3, 32, 32),
+    "SD": (4, 64, 64),
+    "SDXL": (4, 128, 128),
+    "video": (16, 21, 60, 104),
+}
+BATCHES = (1, 16, 128, 256, 512, 1024, 4096)
+
+
+def bench_pairing(
+    out: Path,
+    sizes: Sequence[str] = tuple(SIZES),
+    batches: Sequence[int] = BATCHES,
+    *,
+    repeats: int = 9,
+    seconds: float = 10.0,
+    memory: float = 4.0,
+    threads: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    report: Callable[[str], None] = print,
+) -> list[Row]:
+    """Time every method on every size and batch, and write pairing.json, pairing.md and pairing.png.
+
+    The images are standard normal, float32. sizes: names from `SIZES`. repeats, seconds: the most turns and
+    the most time for each method on each batch. memory: GiB that a method may hold; what would need more is
+    in the table as not run. threads: torch's; None leaves them. report: is given a line for each batch and
+    the table at the end.
+    Raises ValueError for an unknown size or a batch under 1.
+    """
+    unknown = [size for size in sizes if size not in SIZES]
+    if unknown or not sizes:
+        raise ValueError(f"sizes must be some of {', '.join(SIZES)}, got {', '.join(unknown) or 'none'}")
+    if not batches or min(batches) < 1:
+        raise ValueError(f"batches must be sizes of 1 or more, got {list(batches)}")
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        conditions = _conditions(torch.device(device), seed)
+        rows: list[Row] = []
+        for size in sizes:
+            for batch in batches:
+                rows += _rows(size, batch, torch.device(device), repeats, seconds, memory * 2**30, seed)
+                timed = sum(
+                    row.milliseconds is not None for row in rows if (row.size, row.batch) == (size, batch)
+                )
+                report(f"{size}, batch {batch}: {timed} methods timed")
+        conditions["load at the end"] = _load()
+        report(write(rows, conditions, out))
+        return rows
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rows(
+    size: str, batch: int, device: torch.device, repeats: int, seconds: float, memory: float, seed: int
+) -> list[Row]:
+    compared = methods(device)
+    shape = (batch, *SIZES[size])
+    needed = 4 * torch.Size(shape).numel()
+    if 3 * needed > memory:
+        reason = f"the images alone are {needed / 2**30:.0f} GiB"
+        return [Row(method.name, size, batch, not_run=reason) for method in compared]
+    clean = torch.randn(shape, device=device, generator=torch.Generator(device).manual_seed(seed + 1))
+    return measure(compared, clean, size, repeats=repeats, seconds=seconds, memory=memory, seed=seed)
+
+
+def _conditions(device: torch.device, seed: int) -> dict[str, object]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"
+    return {
+        "device": f"{name} ({os.cpu_count()} cores)",
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "images": "standard normal, float32",
+        "seed": seed,
+        "load at the start": _load(),
+        "GPU": "this run" if device.type == "cuda" else "not run",
+    }
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
