@@ -6,24 +6,24 @@ CPU_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || [ -n "$$PIP_FIND_L
 
 .PHONY: demo test lint install clean
 
-demo: install
+demo: $(VENV)/evaluate
 	$(VENV)/bin/immiscible demo --out runs/demo
 
-test: install lint
+test: lint
 	$(VENV)/bin/pytest -n 2 --dist worksteal
 
-lint: install
+lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-install: $(VENV)/installed
+install: $(VENV)/dev
 
-# The stamp is written last, so an interrupted installation starts again.
-$(VENV)/installed: pyproject.toml constraints.txt
+# A stamp for each set of extras, written last, so that an interrupted installation starts again.
+$(VENV)/%: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet $(CPU_INDEX) --constraint constraints.txt --editable '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet $(CPU_INDEX) --constraint constraints.txt --editable '.[$*]'
 	touch $@
 
 clean:

@@ -14,12 +14,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from immiscible_diffusion.pairing import (
+    AcrossRanks,
     Assigned,
     Independent,
     Nearest,
     Pairing,
     assign,
+    assign_in_blocks,
     canonical_name,
+    paired,
     pairing_from_name,
 )
 
@@ -50,6 +53,7 @@ _LATER = {
 }
 
 __all__ = [
+    "AcrossRanks",
     "Assigned",
     "Comparison",
     "Diffusion",
@@ -63,6 +67,7 @@ __all__ = [
     "Plan",
     "advance",
     "assign",
+    "assign_in_blocks",
     "build_network",
     "canonical_name",
     "distances",
@@ -73,6 +78,7 @@ __all__ = [
     "mean_image",
     "named_experiment",
     "open_run",
+    "paired",
     "pairing_from_name",
     "prepare_reference",
     "run_comparison",

@@ -156,13 +156,36 @@ def test_wrong_words_get_a_suggestion(arguments: tuple[str, ...], words: str, tm
     assert "Traceback" not in done.stderr and not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "evaluate", "compare", "demo", "export"])
+@pytest.mark.parametrize("command", ["train", "sample", "evaluate", "compare", "demo", "export", "bench"])
 def test_help_explains_every_option(command: str, tmp_path: Path) -> None:
     said = immiscible(command, "--help", folder=tmp_path).stdout
     rows = [line.strip("│ ") for line in said.splitlines() if line.startswith("│")]
     for position, row in enumerate(rows):
         if row.startswith("--") and len(row.split()) <= 2:  # the text is on the next line
             assert position + 1 < len(rows) and not rows[position + 1].startswith("--"), row
+
+
+def test_bench_writes_its_table(tmp_path: Path) -> None:
+    command = [
+        "bench",
+        "pairing",
+        "--sizes",
+        "CIFAR-10",
+        "--batches",
+        "4",
+        "--repeats",
+        "2",
+        "--seconds",
+        "1",
+    ]
+    immiscible(*command, "--out", "timed", folder=tmp_path)
+    assert {path.name for path in (tmp_path / "timed").iterdir()} == {
+        "pairing.json",
+        "pairing.md",
+        "pairing.png",
+    }
+    table = (tmp_path / "timed" / "pairing.md").read_text()
+    assert "Algorithm 1" in table
 
 
 def test_the_core_works_without_the_extras(tmp_path: Path) -> None:

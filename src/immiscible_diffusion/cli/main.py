@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tyro
 
+from immiscible_diffusion.cli.bench import bench
 from immiscible_diffusion.cli.compare import compare, demo
 from immiscible_diffusion.cli.evaluate import evaluate
 from immiscible_diffusion.cli.export import export
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "compare": compare,
     "demo": demo,
+    "bench": bench,
 }
 
 

@@ -1,17 +1,23 @@
 """Which noise each image is trained with: the paper's idea, and the only part most people install."""
 
+from immiscible_diffusion.pairing.across_ranks import AcrossRanks
 from immiscible_diffusion.pairing.assigned import Assigned, assign
+from immiscible_diffusion.pairing.background import paired
+from immiscible_diffusion.pairing.blocks import assign_in_blocks
 from immiscible_diffusion.pairing.independent import Independent
 from immiscible_diffusion.pairing.naming import canonical_name, pairing_from_name
 from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
 
 __all__ = [
+    "AcrossRanks",
     "Assigned",
     "Independent",
     "Nearest",
     "Pairing",
     "assign",
+    "assign_in_blocks",
     "canonical_name",
+    "paired",
     "pairing_from_name",
 ]
