@@ -1,6 +1,7 @@
 """What all tests share: real data by path, and an internet that is not there."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 # Nothing may be downloaded in tests, whatever a library would like to.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
+# Read when triton is first imported, by whichever test comes first.
+if shutil.which("nvidia-smi") is None:
+    os.environ["TRITON_INTERPRET"] = "1"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -22,7 +22,8 @@ SHORTER = {
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [text for kind, text in fenced if kind == language]
 
 
 def commands() -> list[str]:
@@ -56,19 +57,13 @@ def test_the_one_line_runs(tmp_path: Path) -> None:
 
 
 def test_every_path_in_the_tree_and_the_text_is_there() -> None:
-    tree = next(block for block in re.findall(r"```\n(.*?)```", README, flags=re.DOTALL) if "src/" in block)
-    folder = ROOT
+    (tree,) = blocks("")
+    folders = [ROOT]  # by depth
     for line in tree.splitlines():
         name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
-        if depth == 0:
-            folder = ROOT
-            assert (ROOT / name).exists(), name
-            room = ROOT / name
-        elif depth == 1:
-            assert (room / name).exists(), name
-            folder = room / name
-        else:
-            assert (folder / name).exists(), name
+        path = folders[depth] / name
+        assert path.exists(), path
+        folders[depth + 1 :] = [path]
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
 
