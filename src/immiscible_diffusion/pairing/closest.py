@@ -61,8 +61,8 @@ def _survivors(
     c = torch._standard_gamma(shapes, generator=generator).numpy() * scale.numpy()[row]
     score = a * (a - (2 * norm).numpy()[row]) + c
     below = tilt.numpy()[row] * (score - threshold.numpy()[row])
-    uniform = torch.rand(row.shape, dtype=norm.dtype, generator=generator)
-    kept = np.flatnonzero((uniform.log().numpy() < below) & (below < 0))
+    uniform = torch.rand(row.shape, dtype=norm.dtype, generator=generator).clamp_(min=1e-300).numpy()
+    kept = np.flatnonzero((np.log(uniform) < below) & (below < 0))
     # Worst first, so that the best of a row is written last and stays.
     kept = kept[np.argsort(-score[kept])]
     best_a, best_c = np.zeros(len(norm)), np.zeros(len(norm))
