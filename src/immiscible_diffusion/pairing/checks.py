@@ -49,7 +49,8 @@ def as_rows(clean: Tensor) -> Tensor:
 def row_norms(rows: Tensor) -> Tensor:
     """‖row‖ of every row of [B, D], long ones summed in parts; non-finite wherever the row is."""
     if _numpy_reduces(rows):
-        return row_dots(rows, rows).sqrt()
+        # torch's own root wakes its threads.
+        return torch.from_numpy(np.sqrt(row_dots(rows, rows).numpy()))
     norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in rows.split(LONG_ROW, dim=1)])
     together: Tensor = torch.linalg.vector_norm(norms, dim=0)
     return together
