@@ -37,8 +37,8 @@ def bench_pairing(
     """Time every method on every size and batch, and write pairing.json, pairing.md and pairing.png.
 
     The images are smooth random fields, float32. sizes: names from `SIZES`. repeats, seconds: the most turns
-    and the most time for each method on each batch. memory: GiB that a method may hold; what would need more is
-    in the table as not run. threads: torch's; None leaves them. report: is given a line for each batch and
+    and the most time for each method on each batch. memory: GiB that a method may hold; what would need more
+    is in the table as not run. threads: torch's; None leaves them. report: is given a line for each batch and
     the table at the end.
     Raises ValueError for an unknown size or a batch under 1.
     """
