@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from immiscible_diffusion.benchmark.measurement import Row, measure
 from immiscible_diffusion.benchmark.methods import methods
@@ -35,9 +36,9 @@ def bench_pairing(
 ) -> list[Row]:
     """Time every method on every size and batch, and write pairing.json, pairing.md and pairing.png.
 
-    The images are standard normal, float32. sizes: names from `SIZES`. repeats, seconds: the most turns and
-    the most time for each method on each batch. memory: GiB that a method may hold; what would need more is
-    in the table as not run. threads: torch's; None leaves them. report: is given a line for each batch and
+    The images are smooth random fields, float32. sizes: names from `SIZES`. repeats, seconds: the most turns
+    and the most time for each method on each batch. memory: GiB that a method may hold; what would need more
+    is in the table as not run. threads: torch's; None leaves them. report: is given a line for each batch and
     the table at the end.
     Raises ValueError for an unknown size or a batch under 1.
     """
@@ -75,8 +76,19 @@ def _rows(
     if 3 * needed > memory:
         reason = f"the images alone are {needed / 2**30:.0f} GiB"
         return [Row(method.name, size, batch, not_run=reason) for method in compared]
-    clean = torch.randn(shape, device=device, generator=torch.Generator(device).manual_seed(seed + 1))
+    clean = smooth_images(shape, device, seed + 1)
     return measure(compared, clean, size, repeats=repeats, seconds=seconds, memory=memory, seed=seed)
+
+
+def smooth_images(shape: tuple[int, ...], device: torch.device, seed: int) -> Tensor:
+    """Images of unit variance, most of it coarse, as in photographs: white ones are too easy to assign."""
+    generator = torch.Generator(device).manual_seed(seed)
+    height, width = shape[-2:]
+    coarse = (torch.Size(shape[:-2]).numel(), 1, max(1, height // 8), max(1, width // 8))
+    field = torch.randn(coarse, device=device, generator=generator)
+    images = torch.nn.functional.interpolate(field, size=(height, width), mode="bilinear").view(shape)
+    images += 0.2 * torch.randn(shape, device=device, generator=generator)
+    return images / images.std()
 
 
 def _conditions(device: torch.device, seed: int) -> dict[str, object]:
@@ -85,7 +97,7 @@ def _conditions(device: torch.device, seed: int) -> dict[str, object]:
         "device": f"{name} ({os.cpu_count()} cores)",
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "images": "standard normal, float32",
+        "images": "smooth random fields of unit variance, float32",
         "seed": seed,
         "load at the start": _load(),
         "GPU": "this run" if device.type == "cuda" else "not run",

@@ -9,6 +9,8 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SHORT_ROW = 64
 # Beyond this many, a float32 norm drifts: at 30 million ‖z‖² by 0.3 %, ten times what it varies by.
 LONG_ROW = 65_536
+# Elements that torch does not think worth a second thread.
+PIECE = 32_767
 
 
 def check_clean(clean: Tensor, generator: torch.Generator | None) -> None:
@@ -46,24 +48,54 @@ def as_rows(clean: Tensor) -> Tensor:
 
 def row_norms(rows: Tensor) -> Tensor:
     """‖row‖ of every row of [B, D], long ones summed in parts; non-finite wherever the row is."""
-    parts = rows.split(LONG_ROW, dim=1)
-    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts])
-    if len(parts) == 1:
-        return norms[0]
+    if _numpy_reduces(rows):
+        # torch's own root wakes its threads.
+        return torch.from_numpy(np.sqrt(row_dots(rows, rows).numpy()))
+    norms = torch.stack([torch.linalg.vector_norm(part, dim=1) for part in rows.split(LONG_ROW, dim=1)])
     together: Tensor = torch.linalg.vector_norm(norms, dim=0)
     return together
 
 
 def row_dots(one: Tensor, other: Tensor) -> Tensor:
     """⟨one, other⟩ of every row of [B, D], without a tensor of the products where that can be helped."""
-    if torch.compiler.is_compiling() or one.device.type != "cpu":
+    if not _numpy_reduces(one):
         products: Tensor = torch.linalg.vecdot(one, other)
         return products
-    # torch has no such reduction: vecdot writes the products out, bmm may round its operands to bfloat16.
+    # torch's vecdot writes the products out, and its bmm may round its operands to bfloat16.
     pairs = zip(one.split(LONG_ROW, dim=1), other.split(LONG_ROW, dim=1), strict=True)
     parts = [np.einsum("bd,bd->b", left.numpy(), right.numpy()) for left, right in pairs]
-    total: Tensor = torch.stack([torch.from_numpy(part) for part in parts]).sum(dim=0)
-    return total
+    return torch.from_numpy(parts[0] if len(parts) == 1 else np.sum(parts, axis=0))
+
+
+def less_centre(rows: Tensor, centre: Tensor) -> Tensor:
+    """[B, D] − [D]."""
+    if not _numpy_reduces(rows):
+        return rows - centre
+    return torch.from_numpy(np.subtract(rows.numpy(), centre.numpy()))
+
+
+def _numpy_reduces(rows: Tensor) -> bool:
+    """In one thread: torch would wake a second one for each pass, which costs more than the pass where that
+    one has other work, and drawing the noise is in one thread anyway."""
+    return rows.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def move_rows(noise: Tensor, stretch: Tensor, clean: Tensor, along: Tensor) -> Tensor:
+    """Turn noise [B, D] into stretch · noise + along · clean, in place.
+
+    stretch: [B, 1] or [B, D]. along: [B, 1].
+    """
+    if torch.compiler.is_compiling() or noise.device.type != "cpu":
+        return noise.mul_(stretch).addcmul_(clean, along)
+    # In pieces that torch gives to one thread, and that stay in the cache from one operation to the next.
+    height = max(1, PIECE // max(noise.shape[1], 1))
+    tall = (
+        tensor.split(height) for tensor in (noise, stretch.expand_as(noise), clean, along.expand_as(noise))
+    )
+    for rows in zip(*tall, strict=True):
+        for part, factor, towards, weight in zip(*(row.split(PIECE, dim=1) for row in rows), strict=True):
+            part.mul_(factor).addcmul_(towards, weight)
+    return noise
 
 
 def measured(rows: Tensor, name: str) -> tuple[Tensor, Tensor]:

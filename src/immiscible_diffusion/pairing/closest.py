@@ -14,10 +14,14 @@ survivor or a slot (up to a billion candidates); its noise is then one of the ca
 """
 
 import math
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Array = TypeVar("Array", Tensor, NDArray[np.float64])
 
 DIRECT = 24  # up to here drawing every candidate is quickest
 FIRING = 48  # candidates that fire, on average, of many: some 6 to 10 of them survive
@@ -47,31 +51,33 @@ def _survivors(
     count: int, norm: Tensor, dimension: Tensor, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     """`closest_candidate` with as many candidates in memory as fire, one row's after another's."""
-    tilt, threshold, log_firing = _tilting(count, norm, dimension, min(FIRING, SHARE * count))
+    # NumPy's functions, because torch wakes its threads for each logarithm and root, however few there are.
+    length, space = norm.numpy(), dimension.numpy()
+    tilt, threshold, log_firing = _tilting(count, length, space, min(FIRING, SHARE * count))
     fired = torch.binomial(
         torch.full_like(norm, count), torch.full_like(norm, math.exp(log_firing)), generator=generator
     )
-    # NumPy from here: torch wakes its threads to repeat and to find what is not zero, however little it is.
-    row = np.repeat(np.arange(len(norm)), fired.numpy().astype(np.int64))
+    row = np.repeat(np.arange(len(length)), fired.numpy().astype(np.int64))
     variance = 1 / (1 + 2 * tilt)
-    half, scale = _gamma_of(dimension, variance)
     a = torch.randn(row.shape, dtype=norm.dtype, generator=generator).numpy()
-    a = (2 * tilt * norm * variance).numpy()[row] + a * variance.sqrt().numpy()[row]
-    shapes = torch.from_numpy(half.numpy()[row])
-    c = torch._standard_gamma(shapes, generator=generator).numpy() * scale.numpy()[row]
-    score = a * (a - (2 * norm).numpy()[row]) + c
-    below = tilt.numpy()[row] * (score - threshold.numpy()[row])
-    uniform = torch.rand(row.shape, dtype=norm.dtype, generator=generator)
-    kept = np.flatnonzero((uniform.log().numpy() < below) & (below < 0))
+    a = (2 * tilt * length * variance)[row] + a * np.sqrt(variance)[row]
+    shapes = torch.from_numpy((np.maximum(space - 1, 1) / 2)[row])
+    c = torch._standard_gamma(shapes, generator=generator).numpy()
+    c = c * np.where(space > 1, 2 * variance, 0.0)[row]
+    score = a * (a - (2 * length)[row]) + c
+    below = tilt[row] * (score - threshold[row])
+    uniform = torch.rand(row.shape, dtype=norm.dtype, generator=generator).numpy()
+    kept = np.flatnonzero((np.log(np.maximum(uniform, 1e-300)) < below) & (below < 0))
     # Worst first, so that the best of a row is written last and stays.
     kept = kept[np.argsort(-score[kept])]
-    best_a, best_c = np.zeros(len(norm)), np.zeros(len(norm))
-    survived = np.zeros(len(norm), dtype=bool)
+    best_a, best_c = np.zeros(len(length)), np.zeros(len(length))
+    survived = np.zeros(len(length), dtype=bool)
     best_a[row[kept]], best_c[row[kept]], survived[row[kept]] = a[kept], c[kept], True
     found = torch.from_numpy(best_a), torch.from_numpy(best_c)
     if not survived.all():
         empty = torch.from_numpy(np.flatnonzero(~survived))
-        rest = _closest_above(count, norm[empty], dimension[empty], threshold[empty], generator)
+        bound = torch.from_numpy(threshold)[empty]
+        rest = _closest_above(count, norm[empty], dimension[empty], bound, generator)
         found[0][empty], found[1][empty] = rest
     return found
 
@@ -102,34 +108,36 @@ def _slots(count: int, firing: float) -> int:
     return min(count, math.ceil(firing + OVERFLOW / 3 + math.sqrt(OVERFLOW**2 / 9 + 2 * OVERFLOW * firing)))
 
 
-def _tilting(count: int, norm: Tensor, dimension: Tensor, firing: float) -> tuple[Tensor, Tensor, float]:
-    """Choose θ, t and log q for `closest_candidate`, so that q = `firing` / `count`.
+def _tilting(count: int, norm: Array, dimension: Array, firing: float) -> tuple[Array, Array, float]:
+    """Choose θ, t and log q for `closest_candidate`, so that q = `firing` / `count`; tensors or NumPy arrays.
 
     Any θ > 0 is exact; the most of those that fire survive where t is the mean of s once tilted.
     """
+    kind: Any = torch if isinstance(norm, Tensor) else np
     target = math.log(count / firing)
-    energy = norm.square()
+    energy = norm**2
     # −ln q at that t is the rate D/2 (ln w − 1 + 1/w) + 2‖x‖²θ²/w² with w = 1 + 2θ. Its second term is at
     # most ‖x‖²/2 and, like the first, quadratic for a small θ: two lower bounds for θ, then Newton in ln θ.
-    tilt = torch.maximum(
-        _inverse_rate(2 * target / (dimension + 2 * energy)),
-        _inverse_rate((2 * target - energy).clamp(min=0) / dimension),
+    tilt = kind.maximum(
+        _inverse_rate(2 * target / (dimension + 2 * energy), kind),
+        _inverse_rate(kind.clip(2 * target - energy, 0, None) / dimension, kind),
     )
     for _ in range(2 if count > 4 * firing else 0):  # the bounds alone do for few
         w = 1 + 2 * tilt
         share = tilt / w
-        rate = dimension * ((2 * tilt).log1p() / 2 - share) + 2 * energy * share.square()
-        slope = share.square() * (2 * dimension + 4 * energy / w)
-        tilt = tilt * ((target - rate) / slope).clamp(-1, 1).exp()
+        rate = dimension * (kind.log1p(2 * tilt) / 2 - share) + 2 * energy * share**2
+        slope = share**2 * (2 * dimension + 4 * energy / w)
+        tilt = tilt * kind.exp(kind.clip((target - rate) / slope, -1, 1))
     w = 1 + 2 * tilt
     # ln E[e^(−θs)] = −D/2 ln w + 2θ²‖x‖²/w
-    threshold = (dimension / 2 * (2 * tilt).log1p() - 2 * tilt.square() * energy / w - target) / tilt
+    threshold = (dimension / 2 * kind.log1p(2 * tilt) - 2 * tilt**2 * energy / w - target) / tilt
     return tilt, threshold, -target
 
 
-def _inverse_rate(u: Tensor) -> Tensor:
+def _inverse_rate(u: Array, kind: Any) -> Array:
     """About the θ at which ln w − 1 + 1/w = u, w = 1 + 2θ."""
-    return (u - (-(2 * u).sqrt()).expm1()).expm1() / 2
+    about: Array = kind.expm1(u - kind.expm1(-kind.sqrt(2 * u))) / 2
+    return about
 
 
 def _closest_above(

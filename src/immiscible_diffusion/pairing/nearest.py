@@ -12,7 +12,16 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.pairing.checks import as_rows, check_clean, mask_rows, measured, row_dots, row_norms
+from immiscible_diffusion.pairing.checks import (
+    as_rows,
+    check_clean,
+    less_centre,
+    mask_rows,
+    measured,
+    move_rows,
+    row_dots,
+    row_norms,
+)
 from immiscible_diffusion.pairing.independent import gaussian_like
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.pairing.winner import Rule as Rule
@@ -105,10 +114,10 @@ class Nearest:
         norm = norm.to(wide)
         dimension = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
         stretch, along = winning_move(self.k, self.rule, norm, projection, squares, dimension, generator)
-        stretch = stretch.to(moved.dtype)[:, None]
+        factor = stretch.to(moved.dtype)[:, None]
         # z keeps its Gaussian values wherever the mask excludes them: there x is 0.
-        moved = moved.mul_(stretch if counts is None else torch.where(counts, stretch, 1.0))
-        moved = moved.addcmul_(rows.to(moved.dtype), along.to(moved.dtype)[:, None])
+        factor = factor if counts is None else torch.where(counts, factor, 1.0)
+        moved = move_rows(moved, factor, rows.to(moved.dtype), along.to(moved.dtype)[:, None])
         return moved.view(clean.shape).to(clean.dtype)
 
     def _centred(self, clean: Tensor, counts: Tensor | None) -> Tensor:
@@ -119,7 +128,7 @@ class Nearest:
         centre = self._centre_of(clean, rows, counts)
         if centre is None:
             return rows
-        rows = rows - centre
+        rows = less_centre(rows, centre)
         return rows if counts is None else rows.masked_fill(~counts, 0.0)
 
     def _centre_of(

@@ -44,7 +44,8 @@ def winning_move(
     keep = own_score <= wanted.square() + rest - 2 * norm * wanted  # z is the k-th candidate
     keep |= dimension == 0
     wanted = torch.where(keep, projection, wanted)
-    stretch = torch.where(keep, 1.0, (rest / remainder).sqrt())
+    # rsqrt, because torch wakes its threads for sqrt, however few the rows.
+    stretch = torch.where(keep, 1.0, (remainder / rest).rsqrt())
     return stretch, (wanted - stretch * projection) * inverse
 
 
