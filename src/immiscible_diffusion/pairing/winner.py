@@ -1,8 +1,11 @@
 """How far a Gaussian draw has to be moved to be where the winner of k draws would be."""
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
+import numpy as np
+import scipy.special
 import torch
 from torch import Tensor
 
@@ -52,8 +55,16 @@ def winning_move(
 def _largest_normal(k: float, like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draw the largest of k standard normals, for any real k ≥ 1: Φ⁻¹(U^(1/k))."""
     uniform = torch.rand(like.shape, dtype=like.dtype, device=like.device, generator=generator)
-    log_probability = uniform.clamp(min=torch.finfo(like.dtype).tiny).log() / k
-    # Each tail from its own side: 1 − U^(1/k) is not representable near 0, nor U^(1/k) near 1.
-    lower = torch.special.ndtri(log_probability.exp())
-    upper = -torch.special.ndtri(-torch.expm1(log_probability))
-    return torch.where(log_probability < -math.log(2), lower, upper)
+    uniform = uniform.clamp(min=torch.finfo(like.dtype).tiny)
+    if like.device.type != "cpu" or torch.compiler.is_compiling():
+        largest: Tensor = _quantile(uniform.log() / k, torch, torch.special.ndtri)
+        return largest
+    # NumPy's and scipy's functions, because torch wakes its threads for each, however few the rows.
+    return torch.from_numpy(_quantile(np.log(uniform.numpy()) / k, np, scipy.special.ndtri))
+
+
+def _quantile(log_probability: Any, kind: Any, normal_quantile: Callable[[Any], Any]) -> Any:
+    """Φ⁻¹(e^p), each tail from its own side: 1 − e^p is not representable near 0, nor e^p near 1."""
+    lower = normal_quantile(kind.exp(log_probability))
+    upper = -normal_quantile(-kind.expm1(log_probability))
+    return kind.where(log_probability < -math.log(2), lower, upper)
