@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from immiscible_diffusion.pairing import Assigned, assign, solvers
 
-INSTALLED = [solver for solver in ("scipy", "lapx", "lapjv") if solvers.installed(solver)]
+INSTALLED = [solver for solver in ("scipy", "lapx") if solvers.installed(solver)]
 
 
 def cost_of(rows: int, dtype: type, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -57,11 +57,9 @@ def test_size_decides_between_those_installed(monkeypatch: pytest.MonkeyPatch) -
     def have(*names: str) -> None:
         monkeypatch.setattr(solvers, "installed", lambda solver: solver in (*names, "scipy"))
 
-    have("lapx", "lapjv")
-    assert [solvers.solver_for(rows) for rows in (2, 767, 768, 9999)] == ["lapjv", "lapjv", "lapx", "lapx"]
-    assert repr(Assigned()) == "Assigned(solver='auto': lapjv, from 768 rows lapx)"
-    have("lapjv")
-    assert {solvers.solver_for(rows) for rows in (2, 9999)} == {"lapjv"}
+    have("lapx")
+    assert [solvers.solver_for(rows) for rows in (2, 767, 768, 9999)] == ["scipy", "scipy", "lapx", "lapx"]
+    assert repr(Assigned()) == "Assigned(solver='auto': scipy, from 768 rows lapx)"
     have()
     assert {solvers.solver_for(rows) for rows in (2, 9999)} == {"scipy"}
     assert repr(Assigned()) == "Assigned(solver='auto': scipy)"
@@ -70,7 +68,7 @@ def test_size_decides_between_those_installed(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_unknown_solver_is_refused() -> None:
-    with pytest.raises(ValueError, match="solver must be one of auto, scipy, lapx, lapjv, got 'hungarian'"):
+    with pytest.raises(ValueError, match="solver must be one of auto, scipy, lapx, got 'hungarian'"):
         Assigned(solver="hungarian")  # type: ignore[arg-type]
 
 
@@ -85,9 +83,9 @@ def test_the_path_taken_is_logged_once(caplog: pytest.LogCaptureFixture) -> None
 def test_a_solver_that_fails_is_replaced_and_says_so(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lapjv = pytest.importorskip("lapjv")
-    monkeypatch.setattr(lapjv, "lapjv", lambda cost, **_: (np.zeros(len(cost), dtype=int), None, None))
+    lap = pytest.importorskip("lap")
+    monkeypatch.setattr(lap, "lapjvs", lambda cost, **_: (None, np.zeros(len(cost), dtype=int), None))
     cost, norms = cost_of(20, np.float32)
-    columns = solvers.solve(cost, norms, "lapjv")
+    columns = solvers.solve(cost, norms, "lapx")
     assert np.array_equal(columns, linear_sum_assignment(cost)[1])
-    assert "lapjv gave no permutation of 20 rows; solving again with scipy" in caplog.text
+    assert "lapx gave no permutation of 20 rows; solving again with scipy" in caplog.text

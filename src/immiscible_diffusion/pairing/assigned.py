@@ -96,7 +96,7 @@ class Assigned:
     """Permute the batch's Gaussian noise so that the total squared distance to the images is least.
 
     solver: "auto" takes the quickest of those installed for the size of the batch, and its `repr` says
-        which; "scipy", "lapx" or "lapjv" insist on one. The permutation is the same.
+        which; "scipy" or "lapx" insist on one. The permutation is the same.
     block: larger batches are cut into blocks of at most so many rows that belong together, each of them
         solved exactly (`blocks.py`): near the optimum, in time linear in the rows. None is always exact.
     Raises ValueError for an unknown solver or a block under 2, ImportError for a solver not installed.
