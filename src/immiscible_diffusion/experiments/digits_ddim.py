@@ -3,7 +3,7 @@
 Command: immiscible compare digits-ddim --pairings independent nearest:8 assigned --seeds 3
 Hardware: 2 CPU cores. Duration: about 20 seconds a run.
 Paper: has no such experiment; it is the small one that everybody can run.
-Ours: docs/results.md
+Ours: README.md; assigned reaches vanilla's best in 1.70 (1.01 to 1.75) times fewer steps, nearest harms.
 """
 
 from immiscible_diffusion.experiment import Experiment

@@ -3,7 +3,7 @@
 Command: immiscible compare digits-flow --pairings independent nearest:4 assigned --seeds 3
 Hardware: 2 CPU cores. Duration: about 20 seconds a run.
 Paper: has no such experiment; it is the small one that everybody can run.
-Ours: docs/results.md
+Ours: README.md; pairing helps at 5 evaluations and harms at 20 and 50.
 """
 
 from immiscible_diffusion.experiment import Experiment
