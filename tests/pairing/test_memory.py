@@ -1,61 +1,21 @@
 """Nearest's peak memory does not grow with k; Algorithm 1's does."""
 
-import weakref
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from tests.pairing.algorithm_1 import nearest_of_k
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
+from immiscible_diffusion.benchmark.measurement import peak_bytes as measured_peak_bytes
 from immiscible_diffusion.pairing import Nearest
 
 CLEAN = torch.randn(4, 3, 128, 128)
 BYTES = CLEAN.numel() * 4
 
 
-class LiveBytes(TorchDispatchMode):
-    """Adds up the storages that operations make, for as long as any tensor on them lives."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.users: dict[int, int] = {}  # tensors alive on each storage, by address
-        self.live = self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        known = {id(leaf) for leaf in tree_flatten((args, kwargs or {}))[0]}
-        for leaf in tree_flatten(out)[0]:
-            if isinstance(leaf, Tensor) and id(leaf) not in known:
-                self._count(leaf, args)
-        return out
-
-    def _count(self, tensor: Tensor, args: Any) -> None:
-        address, size = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
-        given = {a.untyped_storage().data_ptr() for a in tree_flatten(args)[0] if isinstance(a, Tensor)}
-        if address not in self.users and address in given:
-            return  # a view of what the caller holds
-        if address not in self.users:
-            self.users[address] = 0
-            self.live += size
-            self.peak = max(self.peak, self.live)
-        self.users[address] += 1
-        weakref.finalize(tensor, self._release, address, size)
-
-    def _release(self, address: int, size: int) -> None:
-        self.users[address] -= 1
-        if not self.users[address]:
-            del self.users[address]
-            self.live -= size
-
-
-def peak_bytes(call: Callable[[], object]) -> int:
-    with LiveBytes() as meter:
-        call()
-    return meter.peak
+def peak_bytes(call: Callable[[], Tensor]) -> int:
+    return measured_peak_bytes(call, torch.device("cpu"))[0]
 
 
 def test_the_meter_sees_what_algorithm_1_holds() -> None:

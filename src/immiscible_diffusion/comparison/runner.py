@@ -16,12 +16,11 @@ from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.evaluation import Reference, feature_network, prepare_reference
 from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.generation import SHEET_IMAGES
 from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.run_folder import load_data
 from immiscible_diffusion.runs import Run, advance, averaged, open_run
 from immiscible_diffusion.scoring import score_network
-
-SHEET_IMAGES = 36
 
 
 @dataclass(frozen=True)
