@@ -50,6 +50,7 @@ class Forks:
 
 
 def serve() -> None:
+    import datasets  # noqa: F401
     import sklearn.datasets  # noqa: F401
     import tensorboard.summary.writer.event_file_writer  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401

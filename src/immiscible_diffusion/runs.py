@@ -188,6 +188,7 @@ def _advance(
             save_checkpoint(checkpoints, held, plan.keep)
             saved = progress.step
             mark_best(checkpoints, best_evaluated(metrics, checkpoints))
+            prune(checkpoints, saved, plan.keep)  # the best until now
 
     def last_good() -> str:
         place = f"{checkpoints / f'step-{saved:08d}'}"
