@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main() -> None:
     """Train, sample, evaluate and compare diffusion and flow models under several pairings."""
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.formatwarning = lambda message, *rest, **named: f"warning: {message}\n"
     try:
         if len(sys.argv) > 1 and sys.argv[1].isalpha() and sys.argv[1] not in COMMANDS:
             raise ValueError(unknown("command", sys.argv[1], COMMANDS))
@@ -38,7 +39,7 @@ def main() -> None:
             prog="immiscible",
             description=DESCRIPTION,
         )
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ArithmeticError) as error:
         if os.environ.get("IMMISCIBLE_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)
