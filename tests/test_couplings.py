@@ -37,7 +37,7 @@ def experiment(**settings: object) -> Experiment:
 
 
 def fitted(data: ImageData, flip: bool = False) -> Coupling:
-    *_, last = fitting(data, flip, noises=60, per_image=8)
+    *_, last = fitting(data, flip, noises=60, per_image=80)
     return last
 
 
@@ -49,17 +49,19 @@ def same(one: Coupling, other: Coupling) -> bool:
 
 def test_a_fit_taken_up_again_is_the_one_that_never_stopped(data: ImageData) -> None:
     whole = fitted(data)
-    for stop in (1, 3, 6):  # in the duals and in the pool
-        steps = fitting(data, False, noises=60, per_image=8)
+    for stop in (3, 7):  # in the duals and in the pool
+        coupling_path(data, False).unlink(missing_ok=True)
+        steps = fitting(data, False, noises=60, per_image=80)
         for _ in range(stop):
             part = next(steps)
+        assert not part.finished and part.pool.drawn == (4096 if stop == 7 else 0)
         keep_coupling(part, data, False)
-        assert next(fitting(data, False, noises=60, per_image=8)).duals.step == part.duals.step
+        assert next(fitting(data, False, noises=60, per_image=80)).duals.step == part.duals.step
         assert same(fitted(data), whole)
     keep_coupling(whole, data, False)
-    (loaded,) = fitting(data, False, noises=60, per_image=8)
+    (loaded,) = fitting(data, False, noises=60, per_image=80)
     assert same(loaded, whole) and loaded.finished and 0 <= loaded.relative_error < 0.5
-    assert next(fitting(data, False, noises=90, per_image=8)).duals.step == 0
+    assert next(fitting(data, False, noises=90, per_image=80)).duals.step == 0
 
 
 def test_every_data_set_has_its_own_file(data: ImageData) -> None:
