@@ -105,7 +105,7 @@ def test_a_run_goes_on_bit_for_bit_and_only_with_its_own_coupling(data: ImageDat
 
     def weights(folder: Path, *totals: int) -> list[torch.Tensor]:
         for steps in totals:
-            run = open_run(experiment(steps=steps), folder, resume=True, track=False)
+            run = open_run(experiment(steps=steps), folder, resume=True)
             assert isinstance(run.pairing, Semidiscrete)
             for _ in advance(run, sheet_every=0):
                 pass
@@ -116,7 +116,7 @@ def test_a_run_goes_on_bit_for_bit_and_only_with_its_own_coupling(data: ImageDat
     *_, refitted = fitting(data, False, noises=90, per_image=9)
     keep_coupling(refitted, data, False)
     with pytest.raises(ValueError, match="began with another semidiscrete coupling"):
-        open_run(experiment(steps=6), tmp_path / "once", resume=True, track=False)
+        open_run(experiment(steps=6), tmp_path / "once", resume=True)
     check_same_coupling(tmp_path / "once", Semidiscrete(refitted.duals.images, fitted_numbers(data)), False)
 
 
