@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.checkpoints import mark_best, newest_checkpoint, prune, save_checkpoint
+from immiscible_diffusion.couplings import check_same_coupling, semidiscrete_of
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import sample_sheet
@@ -107,7 +108,10 @@ def open_run(
         len(data.class_names) if experiment.class_conditional else None,
         seed=derived_seed(experiment.seed, "weights"),
     )
+    coupling = semidiscrete_of(experiment, data) if experiment.pairing == "semidiscrete" else None
     centre = describe_run(folder, experiment, data, accelerator.is_main_process)
+    if coupling is not None:
+        check_same_coupling(folder, coupling, accelerator.is_main_process)
     accelerator.wait_for_everyone()
     optimizer: Optimizer = torch.optim.AdamW(
         network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
@@ -119,7 +123,7 @@ def open_run(
     ema = EMAModel(network.parameters(), decay=experiment.ema_decay, foreach=True)
     wrapped, optimizer = accelerator.prepare(network, optimizer)
     start = Progress() if checkpoint is None else restore_rest(checkpoint, network, ema, accelerator)
-    pairing = pairing_from_name(experiment.pairing, centre)
+    pairing = pairing_from_name(experiment.pairing, centre, coupling)
     return Run(folder, experiment, data, pairing, wrapped, optimizer, ema, accelerator, start)
 
 

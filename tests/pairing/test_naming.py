@@ -91,7 +91,7 @@ INVALID = [
     ("assigned:uncentred", "pairing 'assigned' takes no options"),
     (
         "nearest:uncentered",
-        "'uncentered'; did you mean 'uncentred'? valid: batch, centred, dot, l2, uncentred",
+        "'uncentered'; did you mean 'uncentred'? valid: batch, centred, coarse2, coarse4, dot, l2, uncentred",
     ),
     ("nearest:8:wat", "unknown option in pairing 'nearest:8:wat': 'wat'"),
     ("nearest:", "unknown option in pairing 'nearest:': ''"),

@@ -11,6 +11,7 @@ from immiscible_diffusion.cli.bench import bench
 from immiscible_diffusion.cli.compare import compare, demo
 from immiscible_diffusion.cli.evaluate import evaluate
 from immiscible_diffusion.cli.export import export
+from immiscible_diffusion.cli.fit import fit
 from immiscible_diffusion.cli.sample import sample
 from immiscible_diffusion.cli.train import train
 from immiscible_diffusion.pairing.suggestions import unknown
@@ -18,6 +19,7 @@ from immiscible_diffusion.pairing.suggestions import unknown
 DESCRIPTION = "Train diffusion and flow models in fewer steps by pairing each image with a noise near it."
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
+    "fit": fit,
     "sample": sample,
     "evaluate": evaluate,
     "export": export,

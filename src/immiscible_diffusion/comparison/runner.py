@@ -13,6 +13,7 @@ from torch import Tensor
 from immiscible_diffusion.atomic_files import write_text, written_aside
 from immiscible_diffusion.comparison.curves import Comparison, Curve, Point, Score
 from immiscible_diffusion.comparison.parallel import Report, default_jobs, in_processes
+from immiscible_diffusion.couplings import semidiscrete_of
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.evaluation import Reference, feature_network, prepare_reference
@@ -83,6 +84,8 @@ def run_comparison(
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be 1 or more, got {jobs}; leave it out for one a core")
     data = load_data(experiment)
+    if "semidiscrete" in plan.pairings:  # once, before there are several processes
+        semidiscrete_of(experiment, data)
     network = feature_network(plan.features, data, weights=plan.weights)
     _check_measure(folder, plan, network.name)
     if network.accuracy is not None:

@@ -3,26 +3,16 @@
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.evaluation.probe import VERSION, Probe, ProbeRecord, train_probe
+from immiscible_diffusion.kept_tensors import cache_folder, keep_tensors, kept_tensors
 
 logger = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """Say where probes are kept: $XDG_CACHE_HOME/immiscible-diffusion, or ~/.cache/immiscible-diffusion."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "immiscible-diffusion"
 
 
 def probe_path(images: ImageData, folder: Path, seed: int = 0) -> Path:
@@ -56,49 +46,27 @@ def cached_probe(images: ImageData, folder: Path | None = None, seed: int = 0) -
 
 
 def _save(path: Path, probe: Probe, record: ProbeRecord) -> None:
-    tensors = {name: tensor.contiguous() for name, tensor in probe.state_dict().items()}
-    metadata = {"record": json.dumps(asdict(record)), "checksum": _checksum(tensors)}
-    aside: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Written aside, then renamed: a reader or a second trainer never sees half a file.
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-        os.close(handle)
-        save_file(tensors, aside, metadata)
-        os.replace(aside, path)
-    except (OSError, SafetensorError) as error:
+        keep_tensors(path, probe.state_dict(), {"record": json.dumps(asdict(record))})
+    except OSError as error:
         logger.warning("cannot keep the probe at %s (%s); it will be trained again next time", path, error)
-        if aside is not None:
-            Path(aside).unlink(missing_ok=True)
 
 
 def _load(path: Path, images: ImageData, seed: int) -> tuple[Probe, ProbeRecord] | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        tensors, metadata = kept_tensors(path)
         fields = json.loads(metadata["record"])
         record = ProbeRecord(**{**fields, "image_shape": tuple(fields["image_shape"])})
         expected = (VERSION, seed, images.fingerprint, tuple(images.pixels.shape[1:]))
         if (record.version, record.seed, record.fingerprint, record.image_shape) != expected:
             raise ValueError("it was made for other data")
-        if metadata["checksum"] != _checksum(tensors):
-            raise ValueError("its checksum is wrong")
         with torch.device("meta"):  # elsewhere, weights would be drawn from the global generator
             probe = Probe(record.image_shape, record.classes)
         probe.load_state_dict(tensors, assign=True)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         logger.warning("the probe kept at %s is damaged (%s); training it again", path, error)
         return None
     probe.requires_grad_(False).eval()
     return probe, record
-
-
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].numpy().tobytes())
-    return digest.hexdigest()

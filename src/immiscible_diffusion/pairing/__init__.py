@@ -4,20 +4,26 @@ from immiscible_diffusion.pairing.across_ranks import AcrossRanks
 from immiscible_diffusion.pairing.assigned import Assigned, assign
 from immiscible_diffusion.pairing.background import paired
 from immiscible_diffusion.pairing.blocks import assign_in_blocks
+from immiscible_diffusion.pairing.dual_fitting import Duals, fit_duals
 from immiscible_diffusion.pairing.independent import Independent
 from immiscible_diffusion.pairing.naming import canonical_name, pairing_from_name
 from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
+from immiscible_diffusion.pairing.semidiscrete import Semidiscrete, fit_semidiscrete
 
 __all__ = [
     "AcrossRanks",
     "Assigned",
+    "Duals",
     "Independent",
     "Nearest",
     "Pairing",
+    "Semidiscrete",
     "assign",
     "assign_in_blocks",
     "canonical_name",
+    "fit_duals",
+    "fit_semidiscrete",
     "paired",
     "pairing_from_name",
 ]

@@ -25,6 +25,7 @@ from immiscible_diffusion.pairing.checks import (
 )
 from immiscible_diffusion.pairing.independent import gaussian_like
 from immiscible_diffusion.pairing.suggestions import unknown
+from immiscible_diffusion.pairing.views import check_pooled, check_view, pooled, spread
 from immiscible_diffusion.pairing.winner import Contender, draw_contender, winning_move
 from immiscible_diffusion.pairing.winner import Rule as Rule
 
@@ -39,15 +40,18 @@ class Nearest:
     centre: what is subtracted from the images before choosing: None (the paper), a tensor that broadcasts to
         one image (the data set's mean image, or its mean per channel), or "batch" (the batch's mean).
         Images that share a mean otherwise pull every noise the same way.
+    view: None, or the side of the blocks that [B, C, ..., H, W] is pooled by before choosing. Only what the
+        pooled image sees of the noise is moved (`views.py`). A masked view is the call's `mask`.
     fused: draw and move in a Triton kernel (`kernels.py`), for images on an NVIDIA GPU. The same law, but not
         the same numbers: the kernel draws its own noise, from a seed that the generator gives.
-    Raises ValueError for a k under 1 or NaN, an unknown rule or a centre that does not fit.
+    Raises ValueError for a k under 1 or NaN, an unknown rule, and a centre or view that does not fit.
     """
 
     k: float = 8
     rule: Rule = "l2"
     centre: Tensor | Literal["batch"] | None = None
     fused: bool = False
+    view: int | None = None
 
     def __post_init__(self) -> None:
         rules = get_args(Rule)
@@ -69,11 +73,15 @@ class Nearest:
             )
         if isinstance(self.centre, Tensor) and not bool(torch.isfinite(self.centre).all()):
             raise ValueError("centre has a NaN or infinite value; pass the mean of finite images")
+        check_view(self.view)
+        if self.fused and self.view is not None:
+            raise ValueError(f"view={self.view} is not supported by the fused kernel; use fused=False")
 
     def __repr__(self) -> str:
         centre = f"tensor{list(self.centre.shape)}" if isinstance(self.centre, Tensor) else repr(self.centre)
         fused = ", fused=True" if self.fused else ""
-        return f"Nearest(k={self.k}, rule={self.rule!r}, centre={centre}{fused})"
+        view = "" if self.view is None else f", view={self.view}"
+        return f"Nearest(k={self.k}, rule={self.rule!r}, centre={centre}{fused}{view})"
 
     @torch.no_grad()
     def __call__(
@@ -87,6 +95,10 @@ class Nearest:
         """Draw noise for `clean` [B, ...]; see `Pairing`. Starts from the draw that `Independent` makes."""
         check_clean(clean, generator)
         counts = mask_rows(mask, clean)
+        if self.view is not None:
+            check_pooled(clean, self.view)
+            if counts is not None:
+                raise ValueError(f"mask cannot be combined with view={self.view}; use Nearest(view=None)")
         if self.k == 1 or clean.numel() == 0:
             return gaussian_like(clean, generator).to(clean.dtype)
         with torch.autocast(clean.device.type, enabled=False):
@@ -107,17 +119,23 @@ class Nearest:
         return fused_noise(clean, move, generator, self._centre_of(clean))
 
     def _move(self, clean: Tensor, counts: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        """Move a Gaussian draw to where the winner of k would be."""
+        """Move a Gaussian draw, or what the view sees of it, to where the winner of k would be."""
         wide = torch.float32 if clean.device.type == "mps" else torch.float64
 
         def choose(source: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor, Contender]:
-            rows, norm = measured(self._centred(clean, counts), "clean")  # x, [B, D]
+            rows = self._centred(clean, counts)
+            if self.view is not None:
+                rows = pooled(rows.view(clean.shape), self.view)
+            rows, norm = measured(rows, "clean")  # x, [B, D], or [B, D/f²] on a view
             norm = norm.to(wide)
             space = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
             return rows, norm, space, draw_contender(self.k, self.rule, norm, space, source)
 
         noise, (rows, norm, dimension, contender) = draw_alongside(clean, generator, choose)
         moved = as_rows(noise)  # z, [B, D]
+        if self.view is not None:
+            moved = pooled(moved.view(clean.shape), self.view)  # [B, D/f²]
+            seen = moved.clone()
         product = row_dots(moved.to(rows.dtype), rows).to(wide)
         squares = row_norms(moved if counts is None else moved * counts).to(wide).square()
         stretch, along = winning_move(self.rule, contender, norm, product, squares, dimension)
@@ -125,6 +143,8 @@ class Nearest:
         # z keeps its Gaussian values wherever the mask excludes them: there x is 0.
         factor = factor if counts is None else torch.where(counts, factor, 1.0)
         moved = move_rows(moved, factor, rows.to(moved.dtype), along.to(moved.dtype)[:, None])
+        if self.view is not None:
+            return (noise + spread(moved - seen, clean, self.view)).to(clean.dtype)
         return moved.view(clean.shape).to(clean.dtype)
 
     def _centred(self, clean: Tensor, counts: Tensor | None) -> Tensor:
