@@ -14,7 +14,7 @@ from torch import Tensor
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison.curves import Comparison, Curve, curves_of, distances, pairing_names
 from immiscible_diffusion.comparison.statistics import Estimate, Summary, best, first_crossing
-from immiscible_diffusion.comparison.styles import (
+from immiscible_diffusion.figures import (
     DOTTED,
     FONT_SIZE,
     LIGHT,
@@ -24,7 +24,7 @@ from immiscible_diffusion.comparison.styles import (
     legend,
     literal,
     new_figure,
-    styles,
+    styles_for,
     to_png,
 )
 
@@ -35,7 +35,7 @@ def plot_curves(comparison: Comparison, summaries: tuple[Summary, ...], paper: P
     Thick: mean over seeds; band: lowest to highest seed; thin: seeds; dotted: mean of the baseline's bests.
     Hollow markers: a seed first reaches its own baseline's best. Step 0 and diverged points are left out.
     """
-    chosen = styles(comparison, paper)
+    chosen = styles_for(pairing_names(comparison), paper)
     count = len(comparison.evaluations)
     columns = max(2, min(count, 3))
     legend_height = 0.3 * -(-(len(summaries) + 2) // columns) + 0.1  # inches
@@ -65,7 +65,7 @@ def plot_speed_ups(comparison: Comparison, summaries: tuple[Summary, ...], paper
 
     Large marker: median over seeds; bar: bootstrap interval; small markers: seeds. 0 means "not reached".
     """
-    chosen = styles(comparison, paper)
+    chosen = styles_for(pairing_names(comparison), paper)
     shown = [summary for summary in summaries if summary.pairing != comparison.baseline] or list(summaries)
     figure = new_figure(13, 1.9 + 0.85 * len(shown), paper)
     panels = figure.subplots(1, 2, sharey=True)

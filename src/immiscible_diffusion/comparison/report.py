@@ -17,7 +17,6 @@ from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison.curves import Comparison, comparison_to_json, pairing_names
 from immiscible_diffusion.comparison.plots import check_samples, plot_curves, plot_samples, plot_speed_ups
 from immiscible_diffusion.comparison.statistics import Summary, bootstrap_coverage_limit, summarize
-from immiscible_diffusion.comparison.styles import DARK, LIGHT, styles
 from immiscible_diffusion.comparison.table import (
     Table,
     evaluations_table,
@@ -25,6 +24,7 @@ from immiscible_diffusion.comparison.table import (
     seeds_table,
 )
 from immiscible_diffusion.comparison.verdicts import Verdict, headline, judge
+from immiscible_diffusion.figures import DARK, LIGHT, styles_for
 
 Section = tuple[Comparison, Mapping[str, Tensor]]
 
@@ -117,7 +117,8 @@ def _view(section: Section, prefix: str, seed: int) -> _View:
     comparison, samples = section
     summaries = summarize(comparison, np.random.default_rng(seed))
     spoken = judge(comparison, summaries)
-    light, dark = styles(comparison, LIGHT), styles(comparison, DARK)
+    names = pairing_names(comparison)
+    light, dark = styles_for(names, LIGHT), styles_for(names, DARK)
     results = results_table(comparison, summaries)
     fewest = min(len(summary.seeds) for summary in summaries)
     return _View(
