@@ -105,6 +105,12 @@ def legend(figure: Figure, entries: dict[str, Line2D], columns: int, paper: Pape
     )
 
 
+def line(style: Style, horizontal: Sequence[float] = (), vertical: Sequence[float] = ()) -> Line2D:
+    """A line in the style of its pairing; without points, an entry for a legend."""
+    look: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "marker": style.marker}
+    return Line2D(horizontal, vertical, linewidth=2.4, markersize=5.5, **look)
+
+
 def literal(text: str) -> str:
     """Keep matplotlib from reading a dollar sign as mathematics."""
     return text.replace("$", r"\$")

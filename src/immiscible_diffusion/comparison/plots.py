@@ -22,6 +22,7 @@ from immiscible_diffusion.figures import (
     Style,
     dress,
     legend,
+    line,
     literal,
     new_figure,
     styles_for,
@@ -50,7 +51,7 @@ def plot_curves(comparison: Comparison, summaries: tuple[Summary, ...], paper: P
         _make_logarithmic(axes, comparison, evaluations)
     label = "\n".join(wrap(say.distance_words(comparison), 44))
     panels[0].set_ylabel(literal(label), color=paper.ink, fontsize=FONT_SIZE)
-    entries = {_name(summary, " "): _line(chosen[summary.pairing]) for summary in summaries}
+    entries = {_name(summary, " "): line(chosen[summary.pairing]) for summary in summaries}
     entries[f"{comparison.baseline}'s best"] = Line2D(
         [], [], color=paper.ink, linestyle=DOTTED, linewidth=1.6
     )
@@ -152,10 +153,10 @@ def _draw_runs(axes: Any, runs: tuple[Curve, ...], evaluations: int, style: Styl
         low, high = values.min(axis=0), values.max(axis=0)
         axes.fill_between(steps, low, high, color=style.colour, alpha=0.14, linewidth=0)
         axes.plot(steps, values.T, color=style.colour, linewidth=0.8, alpha=0.5)
-    line = _line(style)
-    line.set_data(steps, values.mean(axis=0))
-    line.set_markevery(max(1, len(steps) // 8))
-    axes.add_line(line)
+    mean = line(style)
+    mean.set_data(steps, values.mean(axis=0))
+    mean.set_markevery(max(1, len(steps) // 8))
+    axes.add_line(mean)
 
 
 def _draw_target(
@@ -196,11 +197,6 @@ def _make_logarithmic(axes: Any, comparison: Comparison, evaluations: int) -> No
         axis.set_minor_locator(NullLocator() if near else LogLocator(base=10, subs="auto"))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         axis.set_minor_formatter(NullFormatter())
-
-
-def _line(style: Style) -> Line2D:
-    look: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "marker": style.marker}
-    return Line2D([], [], linewidth=2.4, markersize=5.5, **look)
 
 
 def _hollow(style: Style, paper: Paper) -> Line2D:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from immiscible_diffusion.comparison.table import (
 )
 from immiscible_diffusion.comparison.verdicts import Verdict, headline, judge
 from immiscible_diffusion.figures import DARK, LIGHT, styles_for
+from immiscible_diffusion.writing import write_whole
 
 Section = tuple[Comparison, Mapping[str, Tensor]]
 
@@ -105,11 +105,11 @@ def write_joint_report(sections: Sequence[Section], folder: Path, seed: int = 0)
     page = environment.get_template("report.html").render(views=views)
     folder.mkdir(parents=True, exist_ok=True)
     for view, prefix in zip(views, prefixes, strict=True):
-        _write(folder / view.results_name, view.results_text.encode())
+        write_whole(folder / view.results_name, view.results_text.encode())
         for name, picture in view.pictures.items():
-            _write(folder / f"{prefix}{name}.png", picture.light)
+            write_whole(folder / f"{prefix}{name}.png", picture.light)
     # Last, so that a page that exists is never ahead of the files beside it.
-    _write(folder / "report.html", page.encode())
+    write_whole(folder / "report.html", page.encode())
     return folder / "report.html"
 
 
@@ -210,10 +210,3 @@ def _unbroken(cell: str) -> str:
 
 def _data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write aside, then rename, so that nobody ever reads half a file."""
-    aside = path.with_name(f"{path.name}.partial")
-    aside.write_bytes(content)
-    os.replace(aside, path)

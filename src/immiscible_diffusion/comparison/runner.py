@@ -21,6 +21,7 @@ from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.run_folder import load_data
 from immiscible_diffusion.runs import Run, advance, averaged, open_run
 from immiscible_diffusion.scoring import score_network
+from immiscible_diffusion.writing import write_whole
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def _train(
             "scores": {str(n): {"frechet": s.frechet, "kernel": s.kernel} for n, s in scores.items()},
         }
         lines = [json.dumps(records[number]) for number in sorted(records)]
-        _write(run.folder / "evaluations.jsonl", "\n".join(lines) + "\n")
+        write_whole(run.folder / "evaluations.jsonl", "\n".join(lines) + "\n")
         if step == wanted[-1]:
             sheet = images[plan.judged_at][:SHEET_IMAGES].clone()
             save_file({"pixels": sheet}, run.folder / "sheet.safetensors")
@@ -264,15 +265,9 @@ def _check_measure(folder: Path, plan: Plan, features: str) -> None:
             )
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(file, json.dumps(now, indent=2) + "\n")
+        write_whole(file, json.dumps(now, indent=2) + "\n")
 
 
 def _read(file: Path) -> dict[int, dict[str, Any]]:
     lines = file.read_text().splitlines() if file.exists() else []
     return {record["step"]: record for record in map(json.loads, lines)}
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".writing")
-    aside.write_text(text)
-    aside.replace(path)
