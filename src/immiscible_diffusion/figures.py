@@ -105,6 +105,11 @@ def legend(figure: Figure, entries: dict[str, Line2D], columns: int, paper: Pape
     )
 
 
+def footnote(figure: Figure, words: str, paper: Paper) -> None:
+    """What was looked at, in small print below all panels."""
+    figure.text(0.01, 0.01, literal(words), color=paper.faint, fontsize=FONT_SIZE - 2, ha="left", va="bottom")
+
+
 def line(style: Style, horizontal: Sequence[float] = (), vertical: Sequence[float] = ()) -> Line2D:
     """A line in the style of its pairing; without points, an entry for a legend."""
     look: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "marker": style.marker}
