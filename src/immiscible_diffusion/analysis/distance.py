@@ -98,7 +98,7 @@ def distance(
             "mean_distance_independent": float(found["plain"].mean()),
         },
         settings=images.settings() | {"seed": seed, "batch_of_nearest": BATCH},
-        pictures={"": _picture(images, rows, assigned)},
+        pictures={"": _picture(images, seed, rows, assigned)},
     )
 
 
@@ -195,7 +195,9 @@ def _change(row: dict[str, Any]) -> str:
     return f"{number(row['change_percent'], 3)} ± {row['standard_error']:.3f} %"
 
 
-def _picture(images: CleanImages, rows: list[dict[str, Any]], assigned: list[dict[str, Any]]) -> bytes:
+def _picture(
+    images: CleanImages, seed: int, rows: list[dict[str, Any]], assigned: list[dict[str, Any]]
+) -> bytes:
     figure = new_figure(12.5, 6.4, LIGHT)
     nearest, batched = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     kinds = list(dict.fromkeys((row["rule"], row["centring"]) for row in rows))
@@ -241,7 +243,7 @@ def _picture(images: CleanImages, rows: list[dict[str, Any]], assigned: list[dic
         axes.autoscale_view()
     nearest.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %".replace("-", "−")))
     nearest.set_ylabel("change of the mean L2 image-noise distance", fontsize=FONT_SIZE, color=LIGHT.ink)
-    footnote(figure, images.describe(), LIGHT)
+    footnote(figure, f"{images.describe()}, seed {seed}", LIGHT)
     figure.tight_layout(rect=(0, 0.04, 1, 0.86), w_pad=2)
     legend(figure, entries, 3, LIGHT)
     return to_png(figure)

@@ -2,8 +2,9 @@
 
 Sampling starts from N(0, I), so training noise that is not N(0, I) is noise that sampling never meets, and
 the other way round. Two shifts say how far off it is, in standard deviations of what one draw varies by: the
-length of the mean noise (a draw's component along it varies by 1), and the shift of the mean norm over the standard deviation of ‖N(0, I)‖, which is about √½ in any dimension. `WARN_FROM` is set where one
-draw tells the two laws apart in over 69 % of bets.
+length of the mean noise (a draw's component along it varies by 1), and the shift of the mean norm (a norm
+varies by about √½ in any dimension). `WARN_FROM` is set where one draw tells the two laws apart in over 69 %
+of bets.
 """
 
 from collections.abc import Callable, Sequence
@@ -93,9 +94,10 @@ def gaussianity(
         },
         settings=images.settings() | {"seed": seed, "batch": batch, "warn_from": WARN_FROM},
         pictures={
-            "": shift_picture(images, predicted, found, WARN_FROM),
+            "": shift_picture(images, seed, predicted, found, WARN_FROM),
             "spectrum": spectrum_picture(
                 images,
+                seed,
                 {name: found[name].pop("eigenvalues") for name in names},
                 marchenko_pastur(len(images), images.dimension),
             ),
@@ -232,10 +234,10 @@ def _values(images: CleanImages, fit: NoiseMoments) -> dict[str, Any]:
 def _warnings(name: str, values: dict[str, Any]) -> list[str]:
     if values["shift"] < WARN_FROM:
         return []
+    both, mean, norm = (number(values[which]) for which in ("shift", "mean_shift", "norm_shift"))
     return [
-        f"{name} shifts noise by {number(values['shift'])} standard deviations of a draw of N(0, I) (its mean by "
-        f"{number(values['mean_shift'])}, its norm by {number(values['norm_shift'])}), which sampling will not: "
-        "take a smaller k, centre, or choose by inner product"
+        f"{name} shifts noise by {both} standard deviations of a draw of N(0, I) (its mean by "
+        f"{mean}, its norm by {norm}), which sampling will not: take a smaller k, centre, or choose by dot"
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from immiscible_diffusion.analysis.clean_images import CleanImages
 from immiscible_diffusion.figures import (
@@ -25,6 +25,7 @@ NAMES = {"l2": "smallest distance", "dot": "largest inner product"}
 
 def shift_picture(
     images: CleanImages,
+    seed: int,
     predicted: Sequence[dict[str, Any]],
     found: Mapping[str, dict[str, Any]],
     warn_from: float,
@@ -66,14 +67,14 @@ def shift_picture(
     dress(panels[0], LIGHT, "Shift of the mean noise", "candidates k")
     dress(panels[1], LIGHT, "Shift of the mean norm", "candidates k")
     panels[0].set_ylabel("standard deviations of one draw", fontsize=FONT_SIZE, color=LIGHT.ink)
-    footnote(figure, f"{images.describe()}; lines: predicted from the law of the winner", LIGHT)
+    footnote(figure, f"{images.describe()}, seed {seed}; lines: predicted from the law of the winner", LIGHT)
     figure.tight_layout(rect=(0, 0.04, 1, 0.82), w_pad=2)
     legend(figure, entries, 3, LIGHT)
     return to_png(figure)
 
 
 def spectrum_picture(
-    images: CleanImages, spectra: Mapping[str, Any], edges: tuple[float, float] | None
+    images: CleanImages, seed: int, spectra: Mapping[str, Any], edges: tuple[float, float] | None
 ) -> bytes:
     """All eigenvalues of the covariance of each pairing's noise, largest first, between Marchenko–Pastur's
     edges."""
@@ -94,9 +95,10 @@ def spectrum_picture(
     if not shown:
         axes.annotate("not found: it takes more images than dimensions", (0.1, 0.5), xycoords="axes fraction")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.autoscale_view()
     axes.set_ylabel("eigenvalue", fontsize=FONT_SIZE, color=LIGHT.ink)
-    footnote(figure, f"{images.describe()}; dotted: Marchenko–Pastur edges of N(0, I)", LIGHT)
+    footnote(figure, f"{images.describe()}, seed {seed}; dotted: Marchenko–Pastur edges of N(0, I)", LIGHT)
     figure.tight_layout(rect=(0, 0.04, 1, 0.86))
     if entries:
         legend(figure, entries, 3, LIGHT)

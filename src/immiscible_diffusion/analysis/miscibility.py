@@ -108,13 +108,14 @@ def miscibility(
         | {"seed": seed, "cluster_images": rows.tolist(), "paper": "assigned 4.11, KNN 2.17, vanilla 0.92"}
         | {name: getattr(effort, name) for name in effort.__dataclass_fields__},
         pictures={
-            "": entropy_picture(images, curves, diffusion_ratios()),
+            "": entropy_picture(images, seed, curves, diffusion_ratios()),
             "clusters": cluster_picture(
                 images,
+                seed,
                 {name: distances_between(cluster)[0].numpy() for name, cluster in clusters.items()},
                 vanilla,
             ),
-            "tsne": tsne_picture(images, projected, purity),
+            "tsne": tsne_picture(images, seed, projected, purity),
         },
     )
 

@@ -26,7 +26,9 @@ PAPER = {"vanilla": 0.92, "KNN": 2.17, "assignment": 4.11}
 PAPER_DIMENSION = 3072
 
 
-def entropy_picture(images: CleanImages, curves: Mapping[str, Posterior], diffusion: Floats) -> bytes:
+def entropy_picture(
+    images: CleanImages, seed: int, curves: Mapping[str, Posterior], diffusion: Floats
+) -> bytes:
     """Mean posterior entropy against time, in diffusion (its ratio at each t) and flow matching; 95 %
     bands."""
     figure = new_figure(12.5, 6.2, LIGHT)
@@ -57,14 +59,16 @@ def entropy_picture(images: CleanImages, curves: Mapping[str, Posterior], diffus
     left.set_ylabel("entropy of p(image | noisy point), nats", fontsize=FONT_SIZE, color=LIGHT.ink)
     samples = next(iter(curves.values())).entropies.shape[1] if curves else 0
     footnote(
-        figure, f"{images.describe()}; {samples} noisy points at each time; bands: 95 % of the mean", LIGHT
+        figure,
+        f"{images.describe()}, seed {seed}; {samples} noisy points at each time; bands: 95 % of the mean",
+        LIGHT,
     )
     figure.tight_layout(rect=(0, 0.04, 1, 0.88), w_pad=2)
     legend(figure, entries, 4, LIGHT)
     return to_png(figure)
 
 
-def cluster_picture(images: CleanImages, distances: Mapping[str, Floats], vanilla: float) -> bytes:
+def cluster_picture(images: CleanImages, seed: int, distances: Mapping[str, Floats], vanilla: float) -> bytes:
     """The distances of all pairs of clusters, their mean, vanilla's expectation and the paper's figures."""
     figure = new_figure(9.5, 1.9 + 0.75 * len(distances), LIGHT)
     axes = figure.subplots()
@@ -97,12 +101,14 @@ def cluster_picture(images: CleanImages, distances: Mapping[str, Floats], vanill
     )
     axes.set_ylim(len(distances) - 0.4, -1.0)
     axes.set_xlim(left=0)
-    footnote(figure, f"{images.describe()}; points: pairs of images; large: their mean", LIGHT)
+    footnote(figure, f"{images.describe()}, seed {seed}; points: pairs of images; large: their mean", LIGHT)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     return to_png(figure)
 
 
-def tsne_picture(images: CleanImages, planes: Mapping[str, Floats], purity: Mapping[str, float]) -> bytes:
+def tsne_picture(
+    images: CleanImages, seed: int, planes: Mapping[str, Floats], purity: Mapping[str, float]
+) -> bytes:
     """The noises of a few images in the plane, [F, n, 2] for each pairing."""
     columns = min(3, len(planes))
     rows = -(-len(planes) // columns)
@@ -122,7 +128,8 @@ def tsne_picture(images: CleanImages, planes: Mapping[str, Floats], purity: Mapp
     count, points = next(iter(planes.values())).shape[:2]
     footnote(
         figure,
-        f"t-SNE of {points} noises of each of {count} images; by chance {100 / count:.0f} %; {images.name}",
+        f"t-SNE of {points} noises of each of {count} images, {images.name}, seed {seed}; "
+        f"by chance {100 / count:.0f} %",
         LIGHT,
     )
     figure.tight_layout(rect=(0, 0.04, 1, 1))

@@ -12,7 +12,6 @@ QUESTIONS: dict[str, Callable[..., None]] = {**PAIRING_QUESTIONS}
 # Made from a dictionary, for which X | Y has no way of writing.
 _Question: Any = Union[  # noqa: UP007
     tuple(Annotated[Any, tyro.conf.subcommand(name, constructor=ask)] for name, ask in QUESTIONS.items())
-    + (Annotated[None, tyro.conf.Suppress],)  # a union of one would be no choice
 ]
 
 

@@ -116,6 +116,34 @@ def gaussianity(
     tell(gaussianity(images, pairings, k, batch=batch, seed=data.seed), _folder(out, images))
 
 
+def choose_k(
+    data: Data = DIGITS,
+    prediction: str = "epsilon",
+    rule: str = "l2",
+    centring: str = "centred",
+    k: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+    samples: int = 128,
+    out: Path | None = None,
+) -> None:
+    """Which k? The largest whose noise is still what sampling starts from, within a budget set by the paper.
+
+    Args:
+        data: The data.
+        prediction: What is trained: epsilon (DDPM, DDIM), flow (flow matching) or consistency.
+        rule: Rule of nearest: l2 (the paper's) or dot.
+        centring: centred or uncentred (the paper's).
+        k: Candidate noises to choose from.
+        samples: Noisy points, for what noise tells of its image.
+        out: Folder of the finding; by default runs/analyse/DATA.
+    """
+    from immiscible_diffusion.analysis.choose_k import choose_k
+
+    images = _load(data)
+    tell(
+        choose_k(images, prediction, rule, centring, k, samples=samples, seed=data.seed), _folder(out, images)
+    )
+
+
 def time(
     batches: tuple[int, ...] = (128, 256, 512, 1024),
     size: str = "CIFAR-10",
@@ -143,6 +171,7 @@ PAIRING_QUESTIONS: dict[str, Callable[..., None]] = {
     "distance": distance,
     "miscibility": miscibility,
     "gaussianity": gaussianity,
+    "choose-k": choose_k,
     "time": time,
 }
 
