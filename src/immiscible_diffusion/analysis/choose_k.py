@@ -52,7 +52,7 @@ class Calibration:
     shift_at_twice: float
 
 
-# Shifts: the first 10,000 images of CIFAR-10 at std 0.5; unit Gaussian vectors of 4×32×32 in the place of latents.
+# Shifts: CIFAR-10 at std 0.5, its first 10,000 images; 4×32×32 unit Gaussian vectors in the place of latents.
 CALIBRATION = (
     Calibration("epsilon", "CIFAR-10, DDIM", 8, 1.17, 1.45),
     Calibration("epsilon", "Stable Diffusion latents", 64, 1.32, 1.46),

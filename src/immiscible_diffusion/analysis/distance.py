@@ -32,6 +32,7 @@ from immiscible_diffusion.randomness import generator_for
 
 KS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 CENTRINGS = ("uncentred", "centred")
+BATCHES = (64, 256, 1024)
 BATCH = 256  # of nearest noise, which no batch changes
 # Table 4: D to the change in per cent at each k; its images have unit std, its rule is uncentred.
 PAPER = {3072: {4: -1.10, 8: -1.58}, 4096: {64: -2.32}}
@@ -42,16 +43,18 @@ def distance(
     ks: Sequence[float] = KS,
     rules: Sequence[str] = ("l2", "dot"),
     centrings: Sequence[str] = CENTRINGS,
-    batches: Sequence[int] = (64, 256, 1024),
+    batches: Sequence[int] | None = None,
     *,
     seed: int = 0,
 ) -> Finding:
     """Measure the change of the mean L2 image-noise distance against independent noise, over all images.
 
     ks, rules, centrings: every combination is measured, and predicted. batches: of `assigned`, which no
-    closed form predicts; images are in random order, a last batch that is not full is left out.
-    Raises ValueError for an unknown rule or centring, or a batch under 2 or above the number of images.
+    closed form predicts, by default those of `BATCHES` that the data fills; images are in random order, a
+    last batch that is not full is left out. Raises ValueError for an unknown rule or centring, or a batch
+    under 2 or above the number of images.
     """
+    batches = [size for size in BATCHES if size <= len(images)] if batches is None else batches
     _check(images, rules, centrings, batches)
     nearest = [(k, rule, centring) for rule in rules for centring in centrings for k in ks]
     centres = {"uncentred": None, "centred": images.mean()}

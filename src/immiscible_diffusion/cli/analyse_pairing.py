@@ -44,7 +44,7 @@ def distance(
     k: tuple[float, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024),
     rules: tuple[str, ...] = ("l2", "dot"),
     centrings: tuple[str, ...] = ("uncentred", "centred"),
-    batches: tuple[int, ...] = (64, 256, 1024),
+    batches: tuple[int, ...] | None = None,
     out: Path | None = None,
 ) -> None:
     """How much nearer is the noise? (Table 4; measured on every image, beside the closed form.)
@@ -54,7 +54,7 @@ def distance(
         k: Candidate noises of nearest.
         rules: Rules of nearest: l2 (the paper's) and dot.
         centrings: Whether images are centred before choosing.
-        batches: Batch sizes of assigned.
+        batches: Batch sizes of assigned; by default those of 64, 256 and 1,024 that the data fills.
         out: Folder of the finding; by default runs/analyse/DATA.
     """
     from immiscible_diffusion.analysis.distance import distance
