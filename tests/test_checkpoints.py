@@ -66,7 +66,7 @@ def test_a_write_cut_short_leaves_the_last_one(tmp_path: Path, monkeypatch: pyte
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("immiscible_diffusion.checkpoints.os.replace", full)
+    monkeypatch.setattr("immiscible_diffusion.atomic_files.os.replace", full)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(tmp_path, checkpoint(2))
     monkeypatch.undo()

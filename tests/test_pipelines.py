@@ -19,8 +19,9 @@ from immiscible_diffusion.generation import generate
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pipelines import ScaledImagePipeline, build_pipeline, export_pipeline
-from immiscible_diffusion.runs import advance, load_trained, open_run
+from immiscible_diffusion.runs import advance, open_run
 from immiscible_diffusion.sampling import sample
+from immiscible_diffusion.trained_model import load_trained
 
 SHAPE = (1, 8, 8)
 DATA = {
@@ -64,7 +65,7 @@ def inside(images: Tensor) -> float:
 
 def test_a_trained_unet_loads_as_plain_ddim(tmp_path: Path) -> None:
     experiment = small(objective=Diffusion(), steps=40, batch_size=32, warmup_steps=1, ema_decay=0.5)
-    for _ in advance(open_run(experiment, tmp_path, track=False), sheet_every=0):
+    for _ in advance(open_run(experiment, tmp_path, log_with="none"), sheet_every=0):
         pass
     model = load_trained(tmp_path)
     name = export_pipeline(

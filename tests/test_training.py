@@ -2,11 +2,6 @@
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +15,8 @@ from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.objectives import FlowMatching
 from immiscible_diffusion.pairing import Independent
-from immiscible_diffusion.runs import advance, averaged, load_trained, open_run
+from immiscible_diffusion.runs import advance, averaged, open_run
+from immiscible_diffusion.trained_model import load_trained
 from immiscible_diffusion.training import make_batch, training_steps
 
 
@@ -31,7 +27,7 @@ def small(**settings: object) -> Experiment:
 
 def finish(experiment: Experiment, folder: Path, resume: bool = False) -> dict[str, torch.Tensor]:
     for _ in advance(
-        open_run(experiment, folder, resume=resume, track=False), checkpoint_every=4, sheet_every=0
+        open_run(experiment, folder, resume=resume, log_with="none"), checkpoint_every=4, sheet_every=0
     ):
         pass
     checkpoint = newest_checkpoint(folder / "checkpoints")
@@ -57,7 +53,10 @@ def test_a_resumed_run_ends_bit_for_bit_alike(tmp_path: Path, pairing: str, stop
     experiment = small(pairing=pairing, flip=True, class_conditional=True)
     whole = finish(experiment, tmp_path / "whole")
     steps = advance(
-        open_run(experiment, tmp_path / "halved", track=False), checkpoint_every=4, sheet_every=0, log_every=2
+        open_run(experiment, tmp_path / "halved", log_with="none"),
+        checkpoint_every=4,
+        sheet_every=0,
+        log_every=2,
     )
     for done in steps:
         if done.step == stop:
@@ -68,10 +67,13 @@ def test_a_resumed_run_ends_bit_for_bit_alike(tmp_path: Path, pairing: str, stop
 
 def test_metrics_of_repeated_steps_are_not_doubled(tmp_path: Path) -> None:
     experiment = small(steps=10)
-    for _ in advance(open_run(experiment, tmp_path / "whole", track=False), sheet_every=0, log_every=1):
+    for _ in advance(open_run(experiment, tmp_path / "whole", log_with="none"), sheet_every=0, log_every=1):
         pass
     steps = advance(
-        open_run(experiment, tmp_path / "killed", track=False), checkpoint_every=4, sheet_every=0, log_every=1
+        open_run(experiment, tmp_path / "killed", log_with="none"),
+        checkpoint_every=4,
+        sheet_every=0,
+        log_every=1,
     )
     for done in steps:
         if done.step == 6:
@@ -80,7 +82,7 @@ def test_metrics_of_repeated_steps_are_not_doubled(tmp_path: Path) -> None:
     monkey = newest_checkpoint(tmp_path / "killed" / "checkpoints")
     assert monkey is not None and monkey.step == 4
     for _ in advance(
-        open_run(experiment, tmp_path / "killed", resume=True, track=False), sheet_every=0, log_every=1
+        open_run(experiment, tmp_path / "killed", resume=True, log_with="none"), sheet_every=0, log_every=1
     ):
         pass
     assert metrics(tmp_path / "killed") == metrics(tmp_path / "whole")
@@ -92,7 +94,7 @@ def test_pairings_share_weights_rows_and_times(tmp_path: Path) -> None:
     batches = [make_batch(small(pairing=name), data, step=3) for name in ("independent", "assigned")]
     assert torch.equal(batches[0].clean, batches[1].clean) and torch.equal(batches[0].time, batches[1].time)
     networks = [
-        open_run(small(pairing=name), tmp_path / name, track=False, data=data).network
+        open_run(small(pairing=name), tmp_path / name, log_with="none", data=data).network
         for name in ("independent", "assigned")
     ]
     assert_same(networks[0].state_dict(), networks[1].state_dict())
@@ -117,7 +119,7 @@ def test_accumulation_changes_nothing_but_rounding(tmp_path: Path) -> None:
 
 def test_training_learns_and_averages(tmp_path: Path) -> None:
     experiment = small(steps=150, batch_size=128, ema_decay=0.9)
-    run = open_run(experiment, tmp_path, track=False)
+    run = open_run(experiment, tmp_path, log_with="none")
     losses = [float(done.loss) for done in advance(run, checkpoint_every=0, sheet_every=0)]
     assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
     own = {key: value.clone() for key, value in run.network.state_dict().items()}
@@ -179,17 +181,17 @@ def test_run_folder_errors(tmp_path: Path) -> None:
     with pytest.raises(
         FileExistsError, match=r"already holds a run; add --resume .* or choose another --out"
     ):
-        open_run(small(), folder, track=False)
+        open_run(small(), folder, log_with="none")
     with pytest.raises(ValueError, match=r"began with other settings \(seed 0 → 3\)"):
-        open_run(small(seed=3), folder, resume=True, track=False)
+        open_run(small(seed=3), folder, resume=True, log_with="none")
     assert finish(small(steps=14), folder, resume=True)  # more steps are welcome
     described = json.loads((folder / "data.json").read_text())
     (folder / "data.json").write_text(json.dumps({**described, "fingerprint": "other"}))
     with pytest.raises(ValueError, match=r"is not what run .* began with"):
-        open_run(small(steps=14), folder, resume=True, track=False)
+        open_run(small(steps=14), folder, resume=True, log_with="none")
     with pytest.raises(FileNotFoundError, match=r"is no run folder: it has no config\.json"):
         load_trained(tmp_path)
-    open_run(small(), tmp_path / "fresh", track=False)
+    open_run(small(), tmp_path / "fresh", log_with="none")
     with pytest.raises(FileNotFoundError, match="has no checkpoint yet"):
         load_trained(tmp_path / "fresh")
 
@@ -197,20 +199,4 @@ def test_run_folder_errors(tmp_path: Path) -> None:
 def test_labels_are_needed_for_classes(shared_data: Path, tmp_path: Path) -> None:
     experiment = small(data=str(shared_data / "flickr8k_64" / "test.parquet"), class_conditional=True, rows=8)
     with pytest.raises(ValueError, match="class_conditional needs labels"):
-        open_run(experiment, tmp_path, track=False)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_saves_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
-    arguments = ["train", "digits-flow", "--steps", "100000", "--batch-size", "32", "--checkpoint-every", "0"]
-    command = [sys.executable, "-m", "immiscible_diffusion.cli", *arguments, "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    metrics_file = tmp_path / "run" / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not metrics_file.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and "--resume" in output
-    checkpoint = newest_checkpoint(tmp_path / "run" / "checkpoints")
-    assert checkpoint is not None and checkpoint.step >= 20
+        open_run(experiment, tmp_path, log_with="none")

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from immiscible_diffusion.experiments import experiment_names, named_experiment
     from immiscible_diffusion.networks import build_network
     from immiscible_diffusion.objectives import Diffusion, FlowMatching, Objective
-    from immiscible_diffusion.runs import advance, load_trained, open_run
+    from immiscible_diffusion.runs import advance, open_run
     from immiscible_diffusion.sampling import sample, sampling_steps
+    from immiscible_diffusion.trained_model import load_trained
 
 __version__ = version("immiscible-diffusion")
 
@@ -45,11 +46,12 @@ _LATER = {
     **dict.fromkeys(["distances", "feature_network", "prepare_reference"], ("evaluation", "evaluate")),
     **dict.fromkeys(["ImageData", "load_images", "mean_image", "to_clean", "to_pixels"], ("data", "train")),
     **dict.fromkeys(["Diffusion", "FlowMatching", "Objective"], ("objectives", "train")),
-    **dict.fromkeys(["advance", "load_trained", "open_run"], ("runs", "train")),
+    **dict.fromkeys(["advance", "open_run"], ("runs", "train")),
     **dict.fromkeys(["experiment_names", "named_experiment"], ("experiments", "train")),
     **dict.fromkeys(["sample", "sampling_steps"], ("sampling", "train")),
     "Experiment": ("experiment", "train"),
     "build_network": ("networks", "train"),
+    "load_trained": ("trained_model", "train"),
 }
 
 __all__ = [

@@ -2,20 +2,23 @@
 
 import hashlib
 import json
-import os
-import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from immiscible_diffusion.atomic_files import remove, remove_remnants, write_text, written_aside
+from immiscible_diffusion.pairing.suggestions import unknown
 
 PREFIX = "step-"
 FORMAT = 1
+BEST = "best"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,30 +31,42 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
-    """Write a checkpoint to `folder/step-N`, then delete all but the newest `keep`.
+    """Write a checkpoint to `folder/step-N`, then delete older ones but the newest `keep` and the best.
 
-    A crash leaves either the old set or the new one: files are written in a folder aside, flushed to disk,
-    and the folder renamed.
+    A crash leaves either the old set or the new one. Raises OSError where it cannot be written, the old set
+    intact.
     """
-    final = folder / f"{PREFIX}{checkpoint.step:08d}"
-    aside = folder / f".writing-{final.name}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    checksums = {}
-    for name, tensors in checkpoint.tensors.items():
-        file = aside / f"{name}.safetensors"
-        save_file({key: value.detach().contiguous() for key, value in tensors.items()}, file)
-        _flush(file)
-        checksums[name] = _checksum(file)
-    state = {"format": FORMAT, "step": checkpoint.step, "checksums": checksums, "state": checkpoint.state}
-    (aside / "state.json").write_text(json.dumps(state, indent=1))
-    _flush(aside / "state.json")
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(aside, final)
-    _flush(folder)
-    for old in _folders(folder)[:-keep]:
-        shutil.rmtree(old)
+    remove_remnants(folder)
+    final = _place(folder, checkpoint.step)
+    try:
+        with written_aside(final) as aside:
+            aside.mkdir()
+            checksums = {}
+            for name, tensors in checkpoint.tensors.items():
+                file = aside / f"{name}.safetensors"
+                save_file({key: value.detach().contiguous() for key, value in tensors.items()}, file)
+                checksums[name] = _checksum(file)
+            state = {
+                "format": FORMAT,
+                "step": checkpoint.step,
+                "checksums": checksums,
+                "state": checkpoint.state,
+            }
+            (aside / "state.json").write_text(json.dumps(state, indent=1))
+    except SafetensorError as error:  # its way of saying that the disk is full
+        raise OSError(str(error)) from error
+    prune(folder, checkpoint.step, keep)
     return final
+
+
+def prune(folder: Path, step: int, keep: int) -> None:
+    """Delete the checkpoints up to `step` but the newest `keep` and the best."""
+    # Later ones are there only where they were damaged and the run went back; it replaces them in time.
+    done = [path for path in _folders(folder) if _step(path) <= step]
+    best = best_step(folder)
+    for old in done[:-keep]:
+        if _step(old) != best:
+            remove(old)
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -72,6 +87,78 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     if damage:
         raise ValueError(f"every checkpoint is damaged: {'; '.join(damage)}; start again with another --out")
     return None
+
+
+def chosen_checkpoint(folder: Path, choice: str) -> Checkpoint | None:
+    """Load the checkpoint that `choice` names: "newest" (None without any), "best", or a step's number.
+
+    Raises FileNotFoundError where there is no such checkpoint, ValueError where it is damaged or `choice` is
+    none of these.
+    """
+    if choice == "newest":
+        return newest_checkpoint(folder)
+    steps = [_step(path) for path in _folders(folder)]
+    if choice == BEST:
+        step = best_step(folder)
+        if step is None:
+            raise FileNotFoundError(
+                f"checkpoint 'best': none is marked in {folder}; train with --evaluate-every to have one, "
+                "or choose newest"
+            )
+    elif choice.isdecimal():
+        step = int(choice)
+    else:
+        raise ValueError(unknown("checkpoint", choice, ["newest", BEST, *map(str, steps)]))
+    if step not in steps:
+        raise FileNotFoundError(
+            f"checkpoint {choice!r}: {folder} has none of step {step}; it has "
+            f"{', '.join(map(str, steps)) or 'none'}"
+        )
+    try:
+        return _load(_place(folder, step))
+    except Exception as error:
+        raise ValueError(
+            f"checkpoint {choice!r} is damaged: {_place(folder, step)}: {error}; "
+            "choose newest or another step"
+        ) from error
+
+
+def mark_best(folder: Path, step: int | None) -> None:
+    """Mark the checkpoint that is kept whatever else is deleted; None takes the mark away."""
+    if step is None:
+        (folder / BEST).unlink(missing_ok=True)
+    elif step != best_step(folder):
+        write_text(folder / BEST, f"{_place(folder, step).name}\n")
+
+
+def best_step(folder: Path) -> int | None:
+    """Read which step is marked best; None where none is."""
+    mark = folder / BEST
+    name = mark.read_text().strip() if mark.exists() else ""
+    return int(name.removeprefix(PREFIX)) if name.removeprefix(PREFIX).isdecimal() else None
+
+
+def has_checkpoint(folder: Path, step: int) -> bool:
+    """Say whether a checkpoint of this step is there, damaged or not."""
+    return _place(folder, step).is_dir()
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], step: int) -> None:
+    """Put a checkpoint's weights into a network, which must have the same names and shapes.
+
+    Raises ValueError naming the first parameter that differs, both shapes and the remedy.
+    """
+    wanted = {name: list(value.shape) for name, value in network.state_dict().items()}
+    given = {name: list(value.shape) for name, value in weights.items()}
+    for name in (*wanted, *given):
+        if wanted.get(name) != given.get(name):
+            raise ValueError(
+                f"checkpoint of step {step} does not fit the network that config.json and data.json "
+                f"describe: parameter {name!r} should be {wanted.get(name, 'absent')}, "
+                f"is {given.get(name, 'absent')}; put these files back as the run wrote them, "
+                "or choose another --out"
+            )
+    network.load_state_dict(weights)
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -103,17 +190,18 @@ def _load(path: Path) -> Checkpoint:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"{PREFIX}*") if path.is_dir())
+    found = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir()]
+    return sorted(path for path in found if path.name.removeprefix(PREFIX).isdecimal())
+
+
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"{PREFIX}{step:08d}"
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix(PREFIX))
 
 
 def _checksum(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,23 +1,22 @@
 """Images in memory: loading, the order they are trained in, and the scale they are trained at."""
 
 import hashlib
-import io
-from collections.abc import Iterable
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from immiscible_diffusion.image_rows import decode_rows, label_rows, stack_images
+from immiscible_diffusion.image_tables import encoded_images, find_labels, open_table
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.randomness import generator_for
 
-HUB_NAMES = {"cifar10": "uoft-cs/cifar10", "fashion-mnist": "zalando-datasets/fashion_mnist"}
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+BadData = Literal["stop", "skip"]
 NATURAL_STD = 0.5  # the nominal std of images scaled to [−1, 1]
 
 
@@ -30,6 +29,7 @@ class ImageData:
     labels: Tensor | None  # int64 [N]
     class_names: tuple[str, ...]
     fingerprint: str  # changes when any pixel or label does
+    skipped_rows: tuple[int, ...] = ()  # rows of the source that were bad and left out
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -46,6 +46,7 @@ def load_images(
     label_column: str | None = None,
     resolution: int | None = None,
     rows: int | None = None,
+    bad_data: BadData = "stop",
 ) -> ImageData:
     """Load a data set as bytes.
 
@@ -55,22 +56,56 @@ def load_images(
     split: which part; digits have one only. image_column, label_column: found by type where not given.
     resolution: side in pixels to resize and centre-crop to; needed where images differ in size.
     rows: keep the first so many.
+    bad_data: what to do about images that cannot be read, have transparent parts, or differ in size, and
+        labels that are missing or out of range: "stop" at the first, or "skip" all, with a warning. Where
+        images differ in size, the commonest size is kept. Grey images among colour ones become RGB, with a
+        warning.
     Raises FileNotFoundError for a source that is neither a path nor a known or hub name, ValueError for
-    columns that are missing, images that cannot be read (naming the row) or that differ in size.
+    columns that are missing, bad rows (naming the row, and the file where it is one), and where none is left.
     """
+    if bad_data not in get_args(BadData):
+        raise ValueError(unknown("bad_data", bad_data, get_args(BadData)))
     if rows is not None and rows < 1:
         raise ValueError(f"rows must be 1 or more, got {rows}; leave it out for all rows")
     if source == "digits":
         return _digits(rows)
-    table = _open(source, split)
+    table = open_table(source, split)
     if rows is not None:
         table = table.select(range(min(rows, len(table))))
     if len(table) == 0:
         raise ValueError(f"data {source!r} has no rows in split {split!r}")
-    image_column = _column(table, image_column, "image_column", "Image")
-    pixels = _decode(_raw_images(table, image_column), source, resolution)
-    labels, class_names = _labels(table, label_column)
-    return _image_data(_short_name(source), pixels, labels, class_names)
+    bad: dict[int, str] = {}
+
+    def complain(row: int, fault: str) -> None:
+        if bad_data == "stop":
+            raise ValueError(f"data {source!r}: {fault}; or leave bad rows out with --bad-data skip")
+        bad.setdefault(row, fault)
+
+    images = decode_rows(encoded_images(table, image_column), resolution, complain)
+    given, names = find_labels(table, label_column)
+    labels, class_names = ({}, ()) if given is None else label_rows(given, names, complain)
+    kept = [row for row in range(len(table)) if row not in bad]
+    if not kept:
+        raise ValueError(
+            f"data {source!r}: none of {len(table)} rows can be used; {next(iter(bad.values()))}"
+        )
+    if bad:
+        some = "; ".join(list(bad.values())[:3])
+        warnings.warn(f"data {source!r}: {len(bad)} of {len(table)} rows left out: {some}", stacklevel=2)
+    return _image_data(
+        _short_name(source),
+        stack_images([images[row] for row in kept], kept, source),
+        None if given is None else torch.tensor([labels[row] for row in kept], dtype=torch.int64),
+        class_names,
+        tuple(sorted(bad)),
+    )
+
+
+def source_rows(data: ImageData, rows: Tensor) -> list[int]:
+    """Turn row numbers of loaded data, int64 [B], into those of its source, where bad ones were left out."""
+    skipped = set(data.skipped_rows)
+    kept = [row for row in range(len(data.pixels) + len(skipped)) if row not in skipped] if skipped else None
+    return [row if kept is None else kept[row] for row in rows.tolist()]
 
 
 def to_clean(pixels: Tensor, image_std: float = NATURAL_STD) -> Tensor:
@@ -112,12 +147,18 @@ def _epoch_order(count: int, epoch: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=generator_for(seed, "order", epoch))
 
 
-def _image_data(name: str, pixels: Tensor, labels: Tensor | None, class_names: tuple[str, ...]) -> ImageData:
+def _image_data(
+    name: str,
+    pixels: Tensor,
+    labels: Tensor | None,
+    class_names: tuple[str, ...],
+    skipped_rows: tuple[int, ...] = (),
+) -> ImageData:
     digest = hashlib.blake2b(repr(tuple(pixels.shape)).encode(), digest_size=16)
     digest.update(pixels.contiguous().numpy().data)
     if labels is not None:
         digest.update(labels.contiguous().numpy().data)
-    return ImageData(name, pixels, labels, class_names, digest.hexdigest())
+    return ImageData(name, pixels, labels, class_names, digest.hexdigest(), skipped_rows)
 
 
 def _digits(rows: int | None) -> ImageData:
@@ -127,114 +168,6 @@ def _digits(rows: int | None) -> ImageData:
     pixels = torch.from_numpy(np.round(bundle.images[:rows] * (255 / 16)).astype(np.uint8))[:, None]
     labels = torch.from_numpy(bundle.target[:rows].astype(np.int64))
     return _image_data("digits", pixels, labels, tuple(str(name) for name in bundle.target_names))
-
-
-def _open(source: str, split: str) -> Any:
-    """Open a local or hub data set as a `datasets.Dataset`."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    path = Path(source).expanduser()
-    if path.is_file():
-        return datasets.load_dataset("parquet", data_files={split: str(path)}, split=split)
-    if path.is_dir():
-        files = sorted(path.glob(f"{split}*.parquet")) or sorted(path.glob(f"data/{split}*.parquet"))
-        if files:
-            return datasets.load_dataset("parquet", data_files={split: [str(f) for f in files]}, split=split)
-        if others := sorted(path.rglob("*.parquet")):
-            raise FileNotFoundError(
-                f"folder {source!r} has no parquet file of split {split!r}; it holds "
-                f"{', '.join(other.name for other in others[:4])}; name one of these files or another split"
-            )
-        if not any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.rglob("*")):
-            raise FileNotFoundError(f"folder {source!r} holds neither parquet files nor images")
-        return datasets.load_dataset("imagefolder", data_dir=str(path), split="train")
-    hub_name = HUB_NAMES.get(source, source)
-    if "/" not in hub_name or path.is_absolute() or source.startswith("."):
-        raise FileNotFoundError(
-            f"{unknown('data', source, ['digits', *HUB_NAMES])}, a hub name such as 'owner/name', "
-            "or the path of an existing parquet file or folder"
-        )
-    try:
-        return datasets.load_dataset(hub_name, split=split)
-    except Exception as error:
-        raise FileNotFoundError(
-            f"data {source!r} could not be loaded from the hub ({type(error).__name__}: {error}); "
-            "check the name and the network, or give the path of a local copy with --data"
-        ) from error
-
-
-def _column(table: Any, name: str | None, argument: str, kind: str) -> str:
-    """Find a column by its name, or the first of a feature type."""
-    if name is not None:
-        if name not in table.column_names:
-            raise ValueError(f"{argument}: {unknown('column', name, table.column_names)}")
-        return name
-    for column, feature in table.features.items():
-        if type(feature).__name__ == kind:
-            return str(column)
-    raise ValueError(
-        f"no column of type {kind} was found; name one with {argument}, "
-        f"out of {', '.join(table.column_names)}"
-    )
-
-
-def _raw_images(table: Any, column: str) -> Iterable[Any]:
-    """Iterate encoded images, decoding nothing yet, so that a bad one can be named."""
-    import datasets
-
-    for row in table.cast_column(column, datasets.Image(decode=False)).select_columns([column]):
-        yield row[column]
-
-
-def _decode(encoded: Iterable[Any], source: str, resolution: int | None) -> Tensor:
-    """Decode to uint8 [N, C, H, W]: grey where every image is grey, else RGB."""
-    images = []
-    for number, raw in enumerate(encoded):
-        try:
-            with Image.open(io.BytesIO(raw["bytes"]) if raw["bytes"] is not None else raw["path"]) as opened:
-                image = opened.convert("L" if opened.mode in ("L", "1", "I;16") else "RGB")
-                images.append(np.asarray(image if resolution is None else _fit(image, resolution)))
-        except (UnidentifiedImageError, OSError, TypeError) as error:
-            where = raw.get("path") if isinstance(raw, dict) else None
-            raise ValueError(
-                f"data {source!r}: the image in row {number}{f' ({where})' if where else ''} "
-                f"cannot be read: {error}"
-            ) from error
-        if images[-1].shape[:2] != images[0].shape[:2]:
-            raise ValueError(
-                f"data {source!r}: row {number} is {images[-1].shape[1]}×{images[-1].shape[0]} but row 0 is "
-                f"{images[0].shape[1]}×{images[0].shape[0]}; give a resolution to resize and crop to"
-            )
-    if any(image.ndim == 3 for image in images):
-        images = [image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2) for image in images]
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-    return torch.from_numpy(np.stack(images))[:, None]
-
-
-def _fit(image: Image.Image, resolution: int) -> Image.Image:
-    """Resize the shorter side to `resolution` and crop the middle."""
-    scale = resolution / min(image.size)
-    width, height = (max(resolution, round(side * scale)) for side in image.size)
-    image = image.resize((width, height), Image.Resampling.LANCZOS)
-    left, top = (width - resolution) // 2, (height - resolution) // 2
-    return image.crop((left, top, left + resolution, top + resolution))
-
-
-def _labels(table: Any, name: str | None) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Read class labels: the named column, else the first of type ClassLabel, else an integer `label`."""
-    if name is None:
-        classes = [column for column, f in table.features.items() if type(f).__name__ == "ClassLabel"]
-        whole = "label" in table.column_names and "int" in str(getattr(table.features["label"], "dtype", ""))
-        if not classes and not whole:
-            return None, ()
-        name = classes[0] if classes else "label"
-    name = _column(table, name, "label_column", "ClassLabel")
-    labels = torch.tensor(table[name][:], dtype=torch.int64)
-    if int(labels.min()) < 0:
-        raise ValueError(f"label_column {name!r} has the label {int(labels.min())}; labels count from 0")
-    names = getattr(table.features[name], "names", None)
-    return labels, tuple(names or (str(number) for number in range(int(labels.max()) + 1)))
 
 
 def _short_name(source: str) -> str:

@@ -5,11 +5,13 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
+from immiscible_diffusion.data import BadData
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.pairing.suggestions import unknown
 
 Precision = Literal["no", "bf16", "fp16"]
+FORMAT = 1  # of config.json
 OBJECTIVES = {"diffusion": Diffusion, "flow-matching": FlowMatching}
 
 
@@ -22,7 +24,8 @@ class Experiment:
     image_std: nominal std of the images, 0.5 for [−1, 1] (paper §3.3.3 tries 1, 2 and 4).
     batch_size: rows a step, over all processes and accumulated pieces. accumulation: pieces of a step.
     ema_decay: of the averaged weights that are sampled from. clip_norm: of the gradient.
-    rows: train on the first so many images only. Raises ValueError for a value out of range.
+    rows: train on the first so many images only. bad_data: whether an image that cannot be used stops the
+    run before it begins or is left out. Raises ValueError for a value out of range.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Experiment:
     resolution: int | None = None
     image_column: str | None = None
     label_column: str | None = None
+    bad_data: BadData = "stop"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairing", canonical_name(self.pairing))
@@ -69,11 +73,13 @@ class Experiment:
             )
         if self.precision not in get_args(Precision):
             raise ValueError(unknown("precision", self.precision, get_args(Precision)))
+        if self.bad_data not in get_args(BadData):
+            raise ValueError(unknown("bad_data", self.bad_data, get_args(BadData)))
 
 
 def to_json(experiment: Experiment) -> str:
     """Write an experiment as JSON, the objective with its name."""
-    values: dict[str, Any] = dataclasses.asdict(experiment)
+    values: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(experiment)}
     names = {kind: name for name, kind in OBJECTIVES.items()}
     values["objective"] = {"name": names[type(experiment.objective)], **values["objective"]}
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
@@ -82,6 +88,13 @@ def to_json(experiment: Experiment) -> str:
 def from_json(text: str) -> Experiment:
     """Read an experiment back. Raises ValueError for a missing or unknown key: none is ignored."""
     values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"settings must be a JSON object, got {type(values).__name__}")
+    written = values.pop("format", 1)
+    if written != FORMAT:
+        raise ValueError(
+            f"format {written!r}, this version reads {FORMAT}; upgrade immiscible-diffusion to read it"
+        )
     objective = dict(values.pop("objective", {"name": ""}))
     name = objective.pop("name", "")
     if name not in OBJECTIVES:

@@ -1,7 +1,6 @@
 """The README.md of an exported pipeline: what was trained on what, how good it is, and how to load it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from diffusers import DDIMPipeline, DiffusionPipeline
@@ -16,11 +15,12 @@ def model_card(
     step: int,
     data: dict[str, Any],
     evaluation: dict[str, Any] | None,
-    folder: Path,
+    load_from: str,
 ) -> str:
     """Say in Markdown what was trained on what, how far its images are from real ones, and how to load it.
 
     data, evaluation: the contents of the run's data.json and evaluation.json, the latter None if absent.
+    load_from: the folder, or OWNER/NAME on the hub, that the code loads.
     """
     settings = objective_settings(experiment)
     objective = settings.pop("name")
@@ -58,7 +58,7 @@ Exported from a run of immiscible-diffusion: it was trained with each image pair
 ## Use
 
 ```python
-{_snippet(experiment, pipeline, data, folder)}```
+{_snippet(experiment, pipeline, data, load_from)}```
 {_step_note(experiment, pipeline)}"""
 
 
@@ -98,7 +98,7 @@ def _step_note(experiment: Experiment, pipeline: type[DiffusionPipeline]) -> str
 
 
 def _snippet(
-    experiment: Experiment, pipeline: type[DiffusionPipeline], data: dict[str, Any], folder: Path
+    experiment: Experiment, pipeline: type[DiffusionPipeline], data: dict[str, Any], load_from: str
 ) -> str:
     name = pipeline.__name__
     library = "diffusers" if pipeline is DDIMPipeline else pipeline.__module__
@@ -108,7 +108,7 @@ def _snippet(
     return f"""import torch
 from {library} import {name}
 
-pipeline = {name}.from_pretrained({json.dumps(str(folder), ensure_ascii=False)})  # this folder
+pipeline = {name}.from_pretrained({json.dumps(load_from, ensure_ascii=False)})
 generator = torch.Generator().manual_seed(0)
 images = pipeline(batch_size=4, num_inference_steps=50, generator=generator{labels}).images
 images[0].save("sample.png")

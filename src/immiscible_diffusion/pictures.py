@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from immiscible_diffusion.atomic_files import written_aside
+
 
 def image_sheet(pixels: Tensor, columns: int | None = None, least_side: int = 32) -> Image.Image:
     """Lay images out in rows on white; small ones are enlarged by whole factors to `least_side` pixels.
@@ -30,7 +32,7 @@ def image_sheet(pixels: Tensor, columns: int | None = None, least_side: int = 32
 
 
 def save_sheet(pixels: Tensor, path: Path, columns: int | None = None, least_side: int = 32) -> Path:
-    """Write a sheet as PNG, making the folder where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image_sheet(pixels, columns, least_side).save(path)
+    """Write a sheet as PNG, whole or not at all, making the folder where there is none."""
+    with written_aside(path, durable=False) as aside:
+        image_sheet(pixels, columns, least_side).save(aside)
     return path

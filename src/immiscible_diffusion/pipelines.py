@@ -18,6 +18,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
+from immiscible_diffusion.atomic_files import written_aside
 from immiscible_diffusion.data import NATURAL_STD
 from immiscible_diffusion.experiment import OBJECTIVES, Experiment
 from immiscible_diffusion.model_card import model_card, objective_settings
@@ -171,11 +172,18 @@ def build_pipeline(experiment: Experiment, network: nn.Module, shape: Shape) -> 
 
 
 def export_pipeline(
-    experiment: Experiment, network: nn.Module, shape: Shape, step: int, run: Path, folder: Path
+    experiment: Experiment,
+    network: nn.Module,
+    shape: Shape,
+    step: int,
+    run: Path,
+    folder: Path,
+    repository: str | None = None,
 ) -> str:
-    """Write a pipeline folder with its model card, and return the name of the pipeline's class.
+    """Write a pipeline folder with its model card, whole or not at all; return the pipeline's class name.
 
     network: the averaged one of step `step`. run: the run's folder, for what it says of data and distances.
+    repository: OWNER/NAME on the hub, for the card to load it from; by default it loads the folder.
     Raises FileExistsError where `folder` holds anything, ValueError for a network diffusers cannot save.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -183,11 +191,11 @@ def export_pipeline(
             f"{str(folder)!r} exists and is not an empty folder; choose another --out or remove it"
         )
     pipeline = build_pipeline(experiment, network, shape)
-    folder.mkdir(parents=True, exist_ok=True)
-    pipeline.save_pretrained(folder)
     data = json.loads((run / "data.json").read_text())
     measured = run / "evaluation.json"
     evaluation = json.loads(measured.read_text()) if measured.exists() else None
-    card = model_card(experiment, type(pipeline), step, data, evaluation, folder)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    card = model_card(experiment, type(pipeline), step, data, evaluation, repository or str(folder))
+    with written_aside(folder) as aside:
+        pipeline.save_pretrained(aside)
+        (aside / "README.md").write_text(card, encoding="utf-8")
     return type(pipeline).__name__

@@ -3,12 +3,15 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from immiscible_diffusion.atomic_files import remove_remnants, write_text, written_aside
 from immiscible_diffusion.data import ImageData, load_images, mean_image
-from immiscible_diffusion.experiment import Experiment, to_json
+from immiscible_diffusion.experiment import Experiment, from_json, to_json
 
 
 def load_data(experiment: Experiment) -> ImageData:
@@ -19,6 +22,7 @@ def load_data(experiment: Experiment) -> ImageData:
         label_column=experiment.label_column,
         resolution=experiment.resolution,
         rows=experiment.rows,
+        bad_data=experiment.bad_data,
     )
     if experiment.class_conditional and data.labels is None:
         raise ValueError(
@@ -39,30 +43,96 @@ def check_same_settings(stored: Experiment, given: Experiment, folder: Path) -> 
         )
 
 
+def read_experiment(folder: Path) -> Experiment:
+    """Read a run's config.json.
+
+    Raises FileNotFoundError where the folder holds no run, ValueError where this version cannot
+    read the file.
+    """
+    file = folder / "config.json"
+    if not file.exists():
+        raise FileNotFoundError(
+            f"{str(folder)!r} is no run folder: it has no config.json; give one that `immiscible train` wrote"
+        )
+    try:
+        return from_json(file.read_text(encoding="utf-8"))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{file} does not fit this version of immiscible-diffusion: {error}; put it back as the run "
+            "wrote it, use the version that did, or choose another --out"
+        ) from error
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read a run's data.json. Raises FileNotFoundError and ValueError, naming the file."""
+    file = folder / "data.json"
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is missing; put it back, or train again with another --out")
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        lacking = [
+            name for name in ("name", "fingerprint", "shape", "class_names") if name not in description
+        ]
+        if lacking:
+            raise ValueError(f"it lacks {', '.join(lacking)}")
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{file} cannot be read: {error}; put it back as the run wrote it, or choose another --out"
+        ) from error
+    return dict(description)
+
+
 def describe_run(folder: Path, experiment: Experiment, data: ImageData, write: bool) -> Tensor:
-    """Store what the run is and which data it saw, once; return the centre that pairing chooses against."""
-    description = {
-        "name": data.name,
-        "fingerprint": data.fingerprint,
-        "count": len(data.pixels),
-        "shape": list(data.shape),
-        "class_names": list(data.class_names),
-    }
+    """Store what the run is and which data it saw, once; return the centre that pairing chooses against.
+
+    config.json comes last, so that a folder that has it has the rest. Raises OSError where the folder cannot
+    be written, ValueError where its data differ from those given or it is damaged.
+    """
     described, centre_file = folder / "data.json", folder / "centre.safetensors"
-    if described.exists() and centre_file.exists():
-        before = json.loads(described.read_text())
+    if described.exists():
+        before = read_description(folder)
         if before["fingerprint"] != data.fingerprint:
             raise ValueError(
                 f"data {experiment.data!r} is not what run {str(folder)!r} began with: fingerprint "
                 f"{data.fingerprint}, then {before['fingerprint']}; restore the data or choose another --out"
             )
-        centre: Tensor = load_file(centre_file)["centre"]
-    else:
+    centre = _read_centre(centre_file, data) if centre_file.exists() else None
+    if centre is None:
         centre = mean_image(data, experiment.image_std, experiment.flip)
     if write:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not centre_file.exists():
-            save_file({"centre": centre}, centre_file)
-            described.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n")
-        (folder / "config.json").write_text(to_json(experiment))
+        description = {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "count": len(data.pixels),
+            "shape": list(data.shape),
+            "class_names": list(data.class_names),
+            "skipped": len(data.skipped_rows),
+            "skipped_rows": list(data.skipped_rows),
+        }
+        for place in (folder, folder / "samples", folder / "checkpoints"):
+            remove_remnants(place)
+        try:
+            if not centre_file.exists():
+                with written_aside(centre_file) as aside:
+                    save_file({"centre": centre}, aside)
+            if not described.exists():
+                write_text(described, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+            write_text(folder / "config.json", to_json(experiment))
+        except (OSError, SafetensorError) as error:
+            raise OSError(
+                f"run folder {str(folder)!r} cannot be written: {error}; "
+                "make room or give permission there, or choose another --out"
+            ) from error
+    return centre
+
+
+def _read_centre(file: Path, data: ImageData) -> Tensor:
+    try:
+        centre = load_file(file)["centre"]
+        if tuple(centre.shape) != data.shape:
+            raise ValueError(f"it is {list(centre.shape)}, images are {list(data.shape)}")
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise ValueError(
+            f"{file} is damaged: {error}; delete it to have it computed again from the data"
+        ) from error
     return centre

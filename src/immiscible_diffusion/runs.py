@@ -1,9 +1,8 @@
 """A run folder: the training loop with averaging, checkpoints, metrics, sample sheets and exact resume."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,38 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.checkpoints import (
-    Checkpoint,
-    newest_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from immiscible_diffusion.checkpoints import mark_best, newest_checkpoint, prune, save_checkpoint
 from immiscible_diffusion.data import ImageData
-from immiscible_diffusion.experiment import Experiment, from_json
+from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import sample_sheet
-from immiscible_diffusion.interruption import stop_requests
+from immiscible_diffusion.interruption import stop_requests, undisturbed
+from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
 from immiscible_diffusion.pictures import save_sheet
 from immiscible_diffusion.randomness import derived_seed
-from immiscible_diffusion.run_folder import check_same_settings, describe_run, load_data
-from immiscible_diffusion.training import TrainingStep, training_steps
+from immiscible_diffusion.run_folder import (
+    check_same_settings,
+    describe_run,
+    load_data,
+    read_experiment,
+)
+from immiscible_diffusion.run_records import (
+    best_evaluated,
+    evaluated_at,
+    record_evaluation,
+    record_step,
+    skip_report,
+)
+from immiscible_diffusion.trackers import end_tracking, start_tracking, tracker_or_none
+from immiscible_diffusion.training import TornUpdateError, TrainingStep, training_steps
+from immiscible_diffusion.training_state import Progress, capture, restore_network, restore_rest
+
+Evaluate = Callable[[nn.Module], Mapping[str, Any]]
+
+
+class NonFiniteError(ArithmeticError):
+    """Too many steps in a row whose loss or gradient is not finite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +58,12 @@ class Run:
     optimizer: Optimizer
     ema: EMAModel
     accelerator: Accelerator
-    first_step: int  # completed steps that the run is taken up at
-    first_seconds: float  # training time behind them
+    start: Progress  # where the run is taken up
 
-
-@dataclass(frozen=True, eq=False)
-class TrainedModel:
-    """What sampling from a finished (or interrupted) run needs."""
-
-    experiment: Experiment
-    network: nn.Module  # averaged weights, in evaluation mode
-    shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
-    step: int
+    @property
+    def class_count(self) -> int | None:
+        """Classes that the network is conditioned on; None if unconditional."""
+        return len(self.data.class_names) if self.experiment.class_conditional else None
 
 
 def open_run(
@@ -65,14 +72,16 @@ def open_run(
     *,
     resume: bool = False,
     data: ImageData | None = None,
-    track: bool = True,
+    log_with: str = "tensorboard",
 ) -> Run:
-    """Start a run in `folder`, or with `resume` take one up at its newest checkpoint.
+    """Start a run in `folder`, or with `resume` take one up at its newest whole checkpoint.
 
-    data: already loaded, else loaded here. track: write TensorBoard files.
+    data: already loaded, else loaded here. log_with: where metrics go besides metrics.jsonl: "tensorboard",
+    "none", or another tracker of accelerate's that is installed.
     A resumed run may be given more steps; every other setting must be the one it began with.
-    Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings or
-    data differ from the run's.
+    Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings, data
+    or weights differ from the run's, and for fp16 on a CPU or an unknown tracker, OSError where the folder
+    cannot be written.
     """
     config = folder / "config.json"
     if config.exists() and not resume:
@@ -81,17 +90,21 @@ def open_run(
             "add --resume to go on with it, or choose another --out"
         )
     if config.exists():
-        check_same_settings(from_json(config.read_text()), experiment, folder)
-    data = data or load_data(experiment)
+        check_same_settings(read_experiment(folder), experiment, folder)
+    tracker = tracker_or_none(log_with)
     accelerator = Accelerator(
-        mixed_precision=experiment.precision,
-        log_with="tensorboard" if track else None,
-        project_dir=str(folder),
+        mixed_precision=experiment.precision, log_with=tracker, project_dir=str(folder) if tracker else None
     )
+    if experiment.precision == "fp16" and accelerator.scaler is None:  # accelerate would train in float32
+        raise ValueError(
+            f"precision 'fp16' needs a GPU, and this run is on {accelerator.device.type}; "
+            "choose --precision bf16 or no"
+        )
+    data = data or load_data(experiment)
     network = build_network(
         experiment.network,
         data.shape,
-        _class_count(experiment, data.class_names),
+        len(data.class_names) if experiment.class_conditional else None,
         seed=derived_seed(experiment.seed, "weights"),
     )
     centre = describe_run(folder, experiment, data, accelerator.is_main_process)
@@ -101,78 +114,159 @@ def open_run(
     )
     checkpoint = newest_checkpoint(folder / "checkpoints")
     if checkpoint is not None:
-        network.load_state_dict(checkpoint.tensors["network"])
-        restore_optimizer(optimizer, checkpoint.tensors["optimizer"])
+        restore_network(checkpoint, network, optimizer)
     network = network.to(accelerator.device)
     ema = EMAModel(network.parameters(), decay=experiment.ema_decay, foreach=True)
-    if checkpoint is not None:
-        shadow = checkpoint.tensors["averaged"]
-        ema.shadow_params = [shadow[name].to(accelerator.device) for name, _ in network.named_parameters()]
-        ema.optimization_step = checkpoint.step
-    network, optimizer = accelerator.prepare(network, optimizer)
-    if checkpoint is not None and accelerator.scaler is not None:
-        accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
-    return Run(
-        folder,
-        experiment,
-        data,
-        pairing_from_name(experiment.pairing, centre),
-        network,
-        optimizer,
-        ema,
-        accelerator,
-        checkpoint.step if checkpoint else 0,
-        checkpoint.state["seconds"] if checkpoint else 0.0,
-    )
+    wrapped, optimizer = accelerator.prepare(network, optimizer)
+    start = Progress() if checkpoint is None else restore_rest(checkpoint, network, ema, accelerator)
+    pairing = pairing_from_name(experiment.pairing, centre)
+    return Run(folder, experiment, data, pairing, wrapped, optimizer, ema, accelerator, start)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When `advance` does what, in steps; 0 for never. All but log_every also act at the end."""
+
+    checkpoint_every: int = 500  # at the end even where this is 0
+    sheet_every: int = 500
+    log_every: int = 20
+    evaluate_every: int = 0
+    keep: int = 2  # newest checkpoints
+    skip_limit: int = 10  # steps in a row without a finite loss and gradient to stop after
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = int(name in ("keep", "skip_limit"))
+            if value < least:
+                raise ValueError(f"{name} must be {least} or more, got {value}")
 
 
 def advance(
-    run: Run, *, checkpoint_every: int = 500, sheet_every: int = 500, log_every: int = 20
+    run: Run,
+    schedule: Schedule | None = None,
+    *,
+    evaluate: Evaluate | None = None,
+    compile: bool = False,
+    **every: int,
 ) -> Iterator[TrainingStep]:
-    """Train a run to its end, yielding every step; saves, logs and draws sample sheets on the way.
+    """Train a run to its end, yielding every step; saves, logs, evaluates and draws sample sheets on the way.
 
-    Intervals are in steps; 0 leaves that out (a checkpoint is always written at the end). Ctrl-C and SIGTERM
-    let the step finish, save, and raise KeyboardInterrupt. So does closing the generator, without raising.
+    schedule: or its fields by name, such as checkpoint_every=100. evaluate: called with the averaged network
+    every `evaluate_every` steps; what it returns goes to metrics.jsonl, and the checkpoint of least
+    "distance" is kept as the best (among those whose entries other than floats are equal). compile:
+    torch.compile the network for training; checkpoints have the same form, numbers differ in rounding.
+
+    Ctrl-C and SIGTERM let the step finish, save, and raise KeyboardInterrupt; a second one raises it at once
+    and saves nothing. Closing the generator saves, too. Raises NonFiniteError past `skip_limit` and OSError
+    where something cannot be written, both naming the last whole checkpoint; ValueError for a bad argument.
     """
-    accelerator, total = run.accelerator, run.experiment.steps
-    main, seconds, saved = accelerator.is_main_process, run.first_seconds, run.first_step
-    metrics = run.folder / "metrics.jsonl"
-    if main:
-        _forget_after(metrics, run.first_step)
-    if accelerator.log_with:
-        accelerator.init_trackers("tensorboard")
-    completed = run.first_step
+    plan = replace(schedule or Schedule(), **every)
+    if plan.evaluate_every and evaluate is None:
+        raise ValueError("evaluate_every needs evaluate: what to call with the averaged network")
+    network: Any = torch.compile(run.network) if compile else run.network
     steps = training_steps(
-        run.experiment, run.data, run.pairing, run.network, run.optimizer, accelerator, run.first_step
+        run.experiment, run.data, run.pairing, network, run.optimizer, run.accelerator, run.start.step
     )
-    with stop_requests() as stop:
-        try:
+    return _advance(run, steps, plan, evaluate)
+
+
+def _advance(
+    run: Run, steps: Iterator[TrainingStep], plan: Schedule, evaluate: Evaluate | None
+) -> Iterator[TrainingStep]:
+    accelerator, total, main = run.accelerator, run.experiment.steps, run.accelerator.is_main_process
+    metrics, checkpoints = run.folder / "metrics.jsonl", run.folder / "checkpoints"
+    progress, saved = run.start, run.start.step
+
+    def save() -> None:
+        nonlocal saved
+        if not main or progress.step <= saved:
+            return
+        with undisturbed():
+            on_disk(metrics)
+            network = accelerator.unwrap_model(run.network)
+            held = capture(progress, network, run.optimizer, run.ema, accelerator)
+            save_checkpoint(checkpoints, held, plan.keep)
+            saved = progress.step
+            mark_best(checkpoints, best_evaluated(metrics, checkpoints))
+            prune(checkpoints, saved, plan.keep)  # the best until now
+
+    def last_good() -> str:
+        place = f"{checkpoints / f'step-{saved:08d}'}"
+        return f"the last whole checkpoint is {place}" if saved else "there is no checkpoint yet"
+
+    def observe(again: bool) -> None:
+        """Evaluate and draw what is due; if not `again`, what a kill between a step and this left undone."""
+        step = progress.step
+        if _due(step, plan.evaluate_every, total) and evaluate and not evaluated_at(metrics, step):
+            with averaged(run) as network:
+                record_evaluation(metrics, step, dict(evaluate(network)), accelerator)
+        sheet = run.folder / "samples" / f"step-{step:08d}.png"
+        if _due(step, plan.sheet_every, total) and (again or not sheet.exists()):
+            with averaged(run) as network:
+                save_sheet(sample_sheet(run.experiment, network, run.data.shape, run.class_count), sheet)
+
+    try:
+        with stop_requests() as stop:
+            if main:
+                forget_after(metrics, saved)
+            start_tracking(accelerator, run.experiment, saved)
+            if main:
+                observe(again=False)
+                mark_best(checkpoints, best_evaluated(metrics, checkpoints))
+                prune(checkpoints, saved, plan.keep)
             for done in steps:
-                run.ema.step(run.network.parameters())
-                completed, seconds = done.step, seconds + done.seconds
-                last = completed == total or stop.is_set()
-                if main and log_every and (completed % log_every == 0 or last):
-                    _log(run, done, seconds, metrics)
-                if checkpoint_every and completed % checkpoint_every == 0 and main:
-                    _save(run, completed, seconds)
-                    saved = completed
-                if main and sheet_every and (completed % sheet_every == 0 or completed == total):
-                    with averaged(run) as network:
-                        pixels = sample_sheet(
-                            run.experiment,
-                            network,
-                            run.data.shape,
-                            _class_count(run.experiment, run.data.class_names),
-                        )
-                    save_sheet(pixels, run.folder / "samples" / f"step-{completed:08d}.png")
+                if not done.skipped:
+                    _average(run, done.step)
+                progress = progress.after(done)
+                wanted = _due(done.step, plan.checkpoint_every, total) or done.step == total
+                if main:
+                    if _due(done.step, plan.log_every, total) or (done.skipped and not done.scaling):
+                        record_step(metrics, done, progress, run.experiment, run.data, accelerator)
+                    observe(again=True)
+                    if _due(done.step, plan.evaluate_every, total):
+                        wanted |= best_evaluated(metrics, checkpoints, done.step) == done.step
+                if wanted:  # last, so that all that belongs to a step is there where its checkpoint is
+                    save()
                 yield done
-                if stop.is_set() and completed < total:
+                if progress.skipped_in_a_row >= plan.skip_limit:
+                    save()
+                    raise NonFiniteError(
+                        f"{skip_report(done, run.data, progress.skipped_in_a_row)}; {last_good()}, its "
+                        "weights untouched by these steps; look at these rows, lower --learning-rate, or use "
+                        "--precision no or bf16, with another --out"
+                    )
+                if stop.is_set() and done.step < total:
+                    save()
                     raise KeyboardInterrupt
-        finally:
-            if main and completed > saved:
-                _save(run, completed, seconds)
-            if accelerator.log_with:
-                accelerator.end_training()
+    except KeyboardInterrupt:  # wherever it was: what is in memory may be half an update
+        raise KeyboardInterrupt(last_good()) from None
+    except TornUpdateError as error:
+        raise TornUpdateError(f"{error}; {last_good()}; go on from it with --resume") from error
+    except BaseException as error:  # closed by the caller, or an error between updates: all is whole
+        unwritten = error if isinstance(error, OSError) else None
+        try:
+            save()
+        except OSError as again:
+            unwritten = again
+        if unwritten is None:
+            raise
+        raise OSError(
+            f"run {str(run.folder)!r} cannot be written: {unwritten}; {last_good()}; "
+            "make room or give permission there, then go on with --resume"
+        ) from error
+    finally:
+        end_tracking(accelerator)
+
+
+def _due(step: int, every: int, total: int) -> bool:
+    return step > 0 and every > 0 and (step % every == 0 or step == total)
+
+
+def _average(run: Run, step: int) -> None:
+    try:
+        run.ema.step(run.network.parameters())
+    except Exception as error:
+        raise TornUpdateError(f"averaging the weights of step {step} broke off: {error!r}") from error
 
 
 @contextmanager
@@ -180,77 +274,10 @@ def averaged(run: Run) -> Iterator[nn.Module]:
     """Lend the run's network with its averaged weights, in evaluation mode."""
     network = run.accelerator.unwrap_model(run.network)
     run.ema.store(network.parameters())
-    run.ema.copy_to(network.parameters())
-    network.eval()
     try:
+        run.ema.copy_to(network.parameters())
+        network.eval()
         yield network
     finally:
         run.ema.restore(network.parameters())
         network.train()
-
-
-def load_trained(folder: Path) -> TrainedModel:
-    """Load the averaged network of a run folder's newest checkpoint, on the CPU.
-
-    Raises FileNotFoundError where the folder holds no run or no checkpoint yet.
-    """
-    if not (folder / "config.json").exists():
-        raise FileNotFoundError(
-            f"{str(folder)!r} is no run folder: it has no config.json; give one that `immiscible train` wrote"
-        )
-    experiment = from_json((folder / "config.json").read_text())
-    described = json.loads((folder / "data.json").read_text())
-    checkpoint = newest_checkpoint(folder / "checkpoints")
-    if checkpoint is None:
-        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint yet; train it further with --resume")
-    classes = _class_count(experiment, described["class_names"])
-    network = build_network(experiment.network, tuple(described["shape"]), classes)
-    network.load_state_dict({**checkpoint.tensors["network"], **checkpoint.tensors["averaged"]})
-    return TrainedModel(
-        experiment,
-        network.eval().requires_grad_(False),
-        tuple(described["shape"]),
-        tuple(described["class_names"]),
-        checkpoint.step,
-    )
-
-
-def _class_count(experiment: Experiment, class_names: Sequence[str]) -> int | None:
-    return len(class_names) if experiment.class_conditional else None
-
-
-def _save(run: Run, step: int, seconds: float) -> None:
-    network = run.accelerator.unwrap_model(run.network)
-    names = [name for name, _ in network.named_parameters()]
-    scaler = run.accelerator.scaler
-    state: dict[str, Any] = {"seconds": seconds, "image_std": run.experiment.image_std}
-    if scaler is not None:
-        state["scaler"] = scaler.state_dict()
-    tensors = {
-        "network": network.state_dict(),
-        "averaged": dict(zip(names, run.ema.shadow_params, strict=True)),
-        "optimizer": optimizer_tensors(run.optimizer),
-    }
-    save_checkpoint(run.folder / "checkpoints", Checkpoint(step, tensors, state))
-
-
-def _log(run: Run, done: TrainingStep, seconds: float, metrics: Path) -> None:
-    values = {
-        "loss": float(done.loss),
-        "gradient_norm": float(done.gradient_norm),
-        "learning_rate": done.learning_rate,
-        "images_per_second": run.experiment.batch_size / done.seconds,
-        "pairing_share": done.pairing_seconds / done.seconds,
-        "seconds": seconds,
-    }
-    with metrics.open("a") as file:
-        file.write(json.dumps({"step": done.step, **values}) + "\n")
-    if run.accelerator.log_with:
-        run.accelerator.log(values, step=done.step)
-
-
-def _forget_after(metrics: Path, step: int) -> None:
-    """Drop metrics of steps that a resumed run will do again."""
-    if metrics.exists():
-        lines = [line for line in metrics.read_text().splitlines() if json.loads(line)["step"] <= step]
-        metrics.write_text("".join(line + "\n" for line in lines))

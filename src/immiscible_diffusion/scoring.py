@@ -1,6 +1,7 @@
 """How far a network's images are from real ones: fresh Gaussian noise, the same for every pairing."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,3 +51,24 @@ def score_network(
         if report:
             report(number, scores[number])
     return scores, images
+
+
+def distance_record(
+    experiment: Experiment,
+    network: nn.Module,
+    data: ImageData,
+    reference: Reference,
+    evaluations: int,
+    count: int,
+) -> dict[str, Any]:
+    """Measure a network while it trains, as a record for metrics.jsonl; "distance" is the Fréchet one."""
+    scores, _ = score_network(experiment, network, data, reference, [evaluations], count)
+    scored = scores[evaluations]
+    return {
+        "distance": scored.frechet,
+        "kernel_distance": scored.kernel,
+        "distance_name": scored.distance_name,
+        "features": scored.features,
+        "evaluations": evaluations,
+        "count": count,
+    }

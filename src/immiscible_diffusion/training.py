@@ -26,6 +26,13 @@ class TrainingStep:
     learning_rate: float
     seconds: float  # wall time of the step
     pairing_seconds: float  # of which in choosing the noise (on a GPU: until it was queued)
+    rows: Tensor  # int64 [B], rows of the data set that this process trained on
+    skipped: bool = False  # loss or gradient was not finite: weights and optimiser are as before the step
+    scaling: bool = False  # skipped as fp16's loss scale is being found, which is no failure
+
+
+class TornUpdateError(RuntimeError):
+    """An update of the weights broke off half-way: what is in memory is no state to save."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +75,10 @@ def training_steps(
     """Train from `first_step` completed steps to the end, yielding after every step.
 
     network and optimizer: already prepared by `accelerator`. Every draw depends on the experiment's seed and
-    the step alone, so a run taken up at any step goes on as if never stopped.
-    Raises ValueError where processes or pieces do not divide the batch.
+    the step alone, so a run taken up at any step goes on as if never stopped. A step whose loss or gradient
+    norm is not finite changes no weight and no optimiser state, on any process.
+    Raises ValueError where processes or pieces do not divide the batch, TornUpdateError where the optimiser
+    fails.
     """
     processes, rank, device = accelerator.num_processes, accelerator.process_index, accelerator.device
     if experiment.batch_size % (processes * experiment.accumulation):
@@ -106,9 +115,32 @@ def training_steps(
                 share = losses.mean() * (len(piece) / len(clean))
                 accelerator.backward(share)
                 loss += share.detach()
-        norm = accelerator.clip_grad_norm_(parameters, experiment.clip_norm)
-        optimizer.step()
+        norm = accelerator.clip_grad_norm_(parameters, experiment.clip_norm).detach()
+        skipped, scaling = not _all_finite(accelerator, loss, norm), False
+        if not skipped:
+            try:
+                optimizer.step()
+            except Exception as error:
+                raise TornUpdateError(f"the update of step {step + 1} broke off: {error!r}") from error
+        elif accelerator.scaler is not None:
+            before = accelerator.scaler.get_scale()
+            accelerator.scaler.update()  # which optimizer.step() does otherwise
+            scaling = before > 1 and accelerator.scaler.get_scale() < before
         optimizer.zero_grad()
         yield TrainingStep(
-            step + 1, loss, norm.detach(), rate, clock.perf_counter() - started, pairing_seconds
+            step + 1,
+            loss,
+            norm,
+            rate,
+            clock.perf_counter() - started,
+            pairing_seconds,
+            batch.rows,
+            skipped,
+            scaling,
         )
+
+
+def _all_finite(accelerator: Accelerator, loss: Tensor, norm: Tensor) -> bool:
+    """Say whether loss and gradient norm are finite on every process: the one wait for the GPU in a step."""
+    broken = (~(loss.isfinite() & norm.isfinite())).float()
+    return not bool(accelerator.reduce(broken) if accelerator.num_processes > 1 else broken)

@@ -27,7 +27,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert read_findings(tmp_path) == (FOUND, other)
     record = json.loads(paths[0].read_text())
     assert "hardware" in record["environment"] and record["sentence"] == "Take 8, ± 1."
-    assert not list(tmp_path.rglob("*.writing"))
+    assert not list(tmp_path.rglob(".writing-*"))
 
 
 def test_other_files_are_passed_by_and_missing_ones_named(tmp_path: Path) -> None:

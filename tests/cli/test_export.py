@@ -29,7 +29,7 @@ def test_export_writes_a_folder_whose_card_loads_it(tmp_path: Path) -> None:
     experiment = dataclasses.replace(
         named_experiment("digits-ddim"), network="unet-tiny", steps=2, batch_size=8
     )
-    for _ in advance(open_run(experiment, tmp_path / "run", track=False), sheet_every=0):
+    for _ in advance(open_run(experiment, tmp_path / "run", log_with="none"), sheet_every=0):
         pass
     done = python("-m", "immiscible_diffusion.cli", "export", "run", folder=tmp_path)
     assert done.returncode == 0, done.stderr

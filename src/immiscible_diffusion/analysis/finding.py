@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from immiscible_diffusion.atomic_files import ASIDE, write_bytes, write_text
 from immiscible_diffusion.environment import describe_environment
-from immiscible_diffusion.writing import write_whole
 
 FORMAT = "immiscible finding 1"
 
@@ -61,8 +61,10 @@ def write_finding(finding: Finding, folder: Path) -> tuple[Path, ...]:
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     except (ValueError, TypeError) as error:
         raise ValueError(f"the finding {finding.question!r} cannot be written as JSON: {error}") from error
-    pictures = [write_whole(folder / file, finding.pictures[name]) for name, file in files.items()]
-    return write_whole(folder / f"{finding.question}.json", text), *pictures
+    for name, file in files.items():
+        write_bytes(folder / file, finding.pictures[name])
+    write_text(folder / f"{finding.question}.json", text)
+    return tuple(folder / file for file in (f"{finding.question}.json", *files.values()))
 
 
 def read_findings(folder: Path) -> tuple[Finding, ...]:
@@ -75,6 +77,8 @@ def read_findings(folder: Path) -> tuple[Finding, ...]:
         raise FileNotFoundError(f"no folder {str(folder)!r}; `immiscible analyse` writes one")
     found = []
     for file in sorted(folder.rglob("*.json")):
+        if file.name.startswith(ASIDE):
+            continue
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
         except ValueError:

@@ -8,6 +8,7 @@ import tyro
 
 def evaluate(
     run: Annotated[Path, tyro.conf.Positional],
+    checkpoint: str = "newest",
     evaluations: tuple[int, ...] = (5, 20, 50),
     count: int = 2000,
     sampler: str | None = None,
@@ -19,6 +20,7 @@ def evaluate(
 
     Args:
         run: Folder of the run.
+        checkpoint: newest, best (of those that train --evaluate-every measured), or a step's number.
         evaluations: Sampler steps to measure at.
         count: Images to sample; distances fall with the count, so compare equal ones.
         sampler: ddim or heun for diffusion, euler or heun for flow matching.
@@ -34,12 +36,13 @@ def evaluate(
 
     from accelerate import Accelerator
 
+    from immiscible_diffusion.atomic_files import write_text
     from immiscible_diffusion.evaluation import Distances, feature_network, prepare_reference
     from immiscible_diffusion.run_folder import load_data
-    from immiscible_diffusion.runs import load_trained
     from immiscible_diffusion.scoring import score_network
+    from immiscible_diffusion.trained_model import load_trained
 
-    model = load_trained(run)
+    model = load_trained(run, checkpoint)
     experiment = model.experiment if data is None else dataclasses.replace(model.experiment, data=data)
     images = load_data(experiment)
     network = feature_network(features, images, weights=weights)
@@ -72,5 +75,5 @@ def evaluate(
         "sampler": sampler or experiment.objective.samplers[0],
         "evaluations": {str(number): dataclasses.asdict(scored) for number, scored in scores.items()},
     }
-    (run / "evaluation.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     print(f"Wrote {run / 'evaluation.json'}")

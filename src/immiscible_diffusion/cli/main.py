@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 def main() -> None:
     """Train, sample, evaluate and compare diffusion and flow models under several pairings."""
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.formatwarning = lambda message, *rest, **named: f"warning: {message}\n"
     try:
         _check_names(sys.argv[1:])
         tyro.extras.subcommand_cli_from_dict(
@@ -39,7 +40,7 @@ def main() -> None:
             prog="immiscible",
             description=DESCRIPTION,
         )
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ArithmeticError) as error:
         if os.environ.get("IMMISCIBLE_TRACEBACK"):
             raise
         print(f"error: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ import tyro
 
 def sample(
     run: Annotated[Path, tyro.conf.Positional],
+    checkpoint: str = "newest",
     count: int = 64,
     evaluations: int = 50,
     sampler: str | None = None,
@@ -20,6 +21,7 @@ def sample(
 
     Args:
         run: Folder of the run.
+        checkpoint: newest, best (of those that train --evaluate-every measured), or a step's number.
         count: Images to sample.
         evaluations: Sampler steps; each evaluates the network once (heun twice).
         sampler: ddim or heun for diffusion, euler or heun for flow matching.
@@ -34,11 +36,11 @@ def sample(
     from immiscible_diffusion.generation import generate
     from immiscible_diffusion.pictures import save_sheet
     from immiscible_diffusion.randomness import generator_for
-    from immiscible_diffusion.runs import load_trained
+    from immiscible_diffusion.trained_model import load_trained
 
     if count < 1:
         raise ValueError(f"--count must be 1 or more, got {count}")
-    model = load_trained(run)
+    model = load_trained(run, checkpoint)
     labels = None
     if model.experiment.class_conditional:
         chosen = classes or list(range(len(model.class_names)))

@@ -51,6 +51,8 @@ class Settings:
     """Column of the images, where it is not found by type."""
     label_column: str | None = None
     """Column of the class labels, where it is not found by type."""
+    bad_data: Literal["stop", "skip"] | None = None
+    """Images or labels that cannot be used: stop before the run begins, or leave them out and say so."""
     seed: int | None = None
     """Seed of weights, data order, times and noise."""
 

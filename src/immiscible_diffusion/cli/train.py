@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
+
+if TYPE_CHECKING:
+    from immiscible_diffusion.runs import Evaluate, Run
 
 
 def train(
@@ -21,6 +24,15 @@ def train(
     checkpoint_every: int = 500,
     sheet_every: int = 500,
     log_every: int = 20,
+    log_with: str = "tensorboard",
+    keep: int = 2,
+    evaluate_every: int = 0,
+    evaluate_at: int = 20,
+    evaluate_count: int = 2000,
+    features: str = "auto",
+    weights: Path | None = None,
+    skip_limit: int = 10,
+    compile: bool = False,
 ) -> None:
     """Train a model and write checkpoints, metrics, TensorBoard files and sample sheets.
 
@@ -38,6 +50,18 @@ def train(
         checkpoint_every: Steps between checkpoints; 0 for one at the end only.
         sheet_every: Steps between sample sheets; 0 for none.
         log_every: Steps between lines in metrics.jsonl.
+        log_with: Where metrics go as well: tensorboard, none, or another tracker that is installed (wandb,
+            trackio, aim, comet_ml, mlflow, clearml, dvclive, swanlab).
+        keep: Newest checkpoints to keep; the best is kept besides.
+        evaluate_every: Steps between measurements of the averaged weights' distance to the data, by which
+            the best checkpoint is kept; 0 for none.
+        evaluate_at: Sampler steps of these measurements.
+        evaluate_count: Images sampled for each of them.
+        features: Network whose features are compared: auto, inception, probe, resnet or pixels.
+        weights: File of the feature network's weights, for inception and resnet.
+        skip_limit: Steps in a row whose loss or gradient is not finite to stop after; such a step changes
+            nothing and is counted.
+        compile: Compile the network with torch.compile for training.
     """
     chosen = chosen_experiment(experiment, settings, _short_name(pairing, k, rule, centre))
     folder = out or Path("runs") / f"{chosen.name}-{chosen.pairing.replace(':', '-')}-seed{chosen.seed}"
@@ -45,38 +69,55 @@ def train(
     from tqdm import tqdm
 
     from immiscible_diffusion.networks import parameter_count
-    from immiscible_diffusion.runs import advance, open_run
+    from immiscible_diffusion.runs import Schedule, advance, open_run
 
-    run = open_run(chosen, folder, resume=resume)
+    schedule = Schedule(checkpoint_every, sheet_every, log_every, evaluate_every, keep, skip_limit)
+    run = open_run(chosen, folder, resume=resume, log_with=log_with)
+    evaluate = _distance(run, features, weights, evaluate_at, evaluate_count) if evaluate_every else None
     say = print if run.accelerator.is_main_process else lambda *text: None
     shape = "×".join(map(str, run.data.shape))
     say(
         f"{chosen.name}: {len(run.data.pixels):,} images of {shape}, {chosen.network} with "
         f"{parameter_count(run.network):,} parameters on {run.accelerator.device}, pairing {run.pairing}"
     )
-    if run.first_step:
-        say(f"Going on from step {run.first_step:,}")
+    if run.data.skipped_rows:
+        say(f"Left out as bad: {len(run.data.skipped_rows):,} rows (numbers in {folder / 'data.json'})")
+    if run.start.step:
+        say(f"Going on from step {run.start.step:,}")
     bar = tqdm(
         total=chosen.steps,
-        initial=run.first_step,
+        initial=run.start.step,
         unit="step",
         disable=not run.accelerator.is_main_process,
         file=sys.stderr,
         smoothing=0.05,
         mininterval=1.0,
     )
-    steps = advance(run, checkpoint_every=checkpoint_every, sheet_every=sheet_every, log_every=log_every)
+    steps = advance(run, schedule, evaluate=evaluate, compile=compile)
     try:
         with bar:
             for done in steps:
                 bar.update()
-                if done.step % log_every == 0 or done.step == chosen.steps:
+                if done.step == chosen.steps or (log_every and done.step % log_every == 0):
                     rate = f"{chosen.batch_size / done.seconds:,.0f}"
                     bar.set_postfix({"loss": f"{float(done.loss):.4f}", "images/s": rate}, refresh=False)
-    except KeyboardInterrupt:
-        say(f"\nStopped and saved. To go on, give the same command with --resume (run folder: {folder}).")
+    except KeyboardInterrupt as stopped:
+        said = f"{stopped}. To go on, give the same command with --resume" if str(stopped) else "nothing done"
+        say(f"\nStopped: {said} (run folder: {folder}).")
         raise SystemExit(130) from None
     say(f"Run folder: {folder}\nNext: immiscible sample {folder}   or   immiscible evaluate {folder}")
+
+
+def _distance(run: "Run", features: str, weights: Path | None, evaluations: int, count: int) -> "Evaluate":
+    """Prepare what measures the run's network while it trains."""
+    from immiscible_diffusion.evaluation import feature_network, prepare_reference
+    from immiscible_diffusion.scoring import distance_record
+
+    for name, value, least in (("evaluate_at", evaluations, 1), ("evaluate_count", count, 2)):
+        if value < least:
+            raise ValueError(f"{name} must be {least} or more, got {value}")
+    reference = prepare_reference(run.data.pixels, feature_network(features, run.data, weights=weights))
+    return lambda network: distance_record(run.experiment, network, run.data, reference, evaluations, count)
 
 
 def _short_name(

@@ -12,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
+from immiscible_diffusion.atomic_files import write_bytes
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison.curves import Comparison, comparison_to_json, pairing_names
 from immiscible_diffusion.comparison.plots import check_samples, plot_curves, plot_samples, plot_speed_ups
@@ -24,7 +25,6 @@ from immiscible_diffusion.comparison.table import (
 )
 from immiscible_diffusion.comparison.verdicts import Verdict, headline, judge
 from immiscible_diffusion.figures import DARK, LIGHT, styles_for
-from immiscible_diffusion.writing import write_whole
 
 Section = tuple[Comparison, Mapping[str, Tensor]]
 
@@ -105,11 +105,11 @@ def write_joint_report(sections: Sequence[Section], folder: Path, seed: int = 0)
     page = environment.get_template("report.html").render(views=views)
     folder.mkdir(parents=True, exist_ok=True)
     for view, prefix in zip(views, prefixes, strict=True):
-        write_whole(folder / view.results_name, view.results_text.encode())
+        write_bytes(folder / view.results_name, view.results_text.encode())
         for name, picture in view.pictures.items():
-            write_whole(folder / f"{prefix}{name}.png", picture.light)
+            write_bytes(folder / f"{prefix}{name}.png", picture.light)
     # Last, so that a page that exists is never ahead of the files beside it.
-    write_whole(folder / "report.html", page.encode())
+    write_bytes(folder / "report.html", page.encode())
     return folder / "report.html"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from immiscible_diffusion.atomic_files import write_text, written_aside
 from immiscible_diffusion.comparison.curves import Comparison, Curve, Point, Score
 from immiscible_diffusion.comparison.parallel import Report, default_jobs, in_processes
 from immiscible_diffusion.data import ImageData
@@ -21,7 +22,6 @@ from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.run_folder import load_data
 from immiscible_diffusion.runs import Run, advance, averaged, open_run
 from immiscible_diffusion.scoring import score_network
-from immiscible_diffusion.writing import write_whole
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ def _curve(
     wanted = milestones(experiment.steps, plan.points)
     records = _read(folder / "evaluations.jsonl")
     if not _finished(experiment, plan, folder):
-        run = open_run(experiment, folder, resume=True, data=data, track=False)
-        records = {step: record for step, record in records.items() if step <= run.first_step}
+        run = open_run(experiment, folder, resume=True, data=data, log_with="none")
+        records = {step: record for step, record in records.items() if step <= run.start.step}
         _train(run, plan, wanted, records, reference, lambda text: report(f"{name}: {text}"))
     else:
         report(f"{name}: done before")
@@ -206,7 +206,7 @@ def _train(
     report: Report,
 ) -> None:
     """Train to the end, measuring at every wanted step; every measurement is on disk once it is made."""
-    seconds = run.first_seconds
+    seconds = run.start.seconds
     shares: list[float] = []
     durations: list[float] = []
 
@@ -223,18 +223,19 @@ def _train(
             "scores": {str(n): {"frechet": s.frechet, "kernel": s.kernel} for n, s in scores.items()},
         }
         lines = [json.dumps(records[number]) for number in sorted(records)]
-        write_whole(run.folder / "evaluations.jsonl", "\n".join(lines) + "\n")
+        write_text(run.folder / "evaluations.jsonl", "\n".join(lines) + "\n")
         if step == wanted[-1]:
             sheet = images[plan.judged_at][:SHEET_IMAGES].clone()
-            save_file({"pixels": sheet}, run.folder / "sheet.safetensors")
+            with written_aside(run.folder / "sheet.safetensors") as aside:
+                save_file({"pixels": sheet}, aside)
         at = scores[plan.judged_at]
         report(
             f"step {step}/{wanted[-1]}, {at.distance_name} {at.frechet:.4g} at {plan.judged_at} evaluations"
         )
 
     # Stopped between a checkpoint and its measurement, or between the last one and its sheet.
-    if run.first_step in wanted and (run.first_step not in records or run.first_step == wanted[-1]):
-        measure(run.first_step)
+    if run.start.step in wanted and (run.start.step not in records or run.start.step == wanted[-1]):
+        measure(run.start.step)
     for done in advance(run, checkpoint_every=wanted[0], sheet_every=0, log_every=20):
         seconds += done.seconds
         shares.append(done.pairing_seconds / done.seconds)
@@ -265,7 +266,7 @@ def _check_measure(folder: Path, plan: Plan, features: str) -> None:
             )
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(now, indent=2) + "\n")
+        write_text(file, json.dumps(now, indent=2) + "\n")
 
 
 def _read(file: Path) -> dict[int, dict[str, Any]]:

@@ -59,8 +59,8 @@ class AcrossRanks:
         ]
         noises = self._all_noises(noise, ranks)
         pooled = torch.cat([noises[rank].view(ranks[rank][0]) for rank in pool])  # [N, ...]
-        cost, norms = assignment_cost(clean, pooled, mask_rows(mask, clean))  # [B, N], [B]
-        return pooled[self._solved(cost, norms, ranks)]
+        cost = assignment_cost(clean, pooled, mask_rows(mask, clean))  # [B, N]
+        return pooled[self._solved(cost, ranks)]
 
     def _exchange(self, kind: Any, refusal: str | None) -> list[tuple[tuple[int, ...], torch.dtype]]:
         """What every rank has; raises everywhere if it was refused anywhere."""
@@ -84,9 +84,7 @@ class AcrossRanks:
             for buffer, length, (_, dtype) in zip(received, lengths, ranks, strict=True)
         ]
 
-    def _solved(
-        self, cost: Tensor, norms: Tensor, ranks: list[tuple[tuple[int, ...], torch.dtype]]
-    ) -> Tensor:
+    def _solved(self, cost: Tensor, ranks: list[tuple[tuple[int, ...], torch.dtype]]) -> Tensor:
         """The columns of this rank's rows, from the one solution of all ranks' rows."""
         me, world = dist.get_rank(self.group), len(ranks)
         root = dist.get_global_rank(self.group, 0) if self.group is not None else 0
@@ -95,21 +93,20 @@ class AcrossRanks:
         for rank, (shape, dtype) in enumerate(ranks):
             pools.setdefault((shape[1:], dtype), []).append(rank)
         widths = [sum(rows[other] for other in pools[shape[1:], dtype]) for shape, dtype in ranks]
-        longest = max(count * (width + 1) for count, width in zip(rows, widths, strict=True))
+        longest = max(count * width for count, width in zip(rows, widths, strict=True))
         sent = torch.zeros(longest, dtype=torch.float64, device=cost.device)
-        mine = torch.cat([cost.double(), norms.double()[:, None]], dim=1)
-        sent[: mine.numel()] = mine.flatten()
+        sent[: cost.numel()] = cost.double().flatten()
         gathered = [torch.empty_like(sent) for _ in range(world)] if me == 0 else None
         dist.gather(sent, gathered, dst=root, group=self.group)
         columns = [torch.zeros(max(rows), dtype=torch.int64, device=cost.device) for _ in range(world)]
         if gathered is not None:
             for members in pools.values():
                 parts = [
-                    gathered[rank][: rows[rank] * (widths[rank] + 1)].view(rows[rank], widths[rank] + 1)
+                    gathered[rank][: rows[rank] * widths[rank]].view(rows[rank], widths[rank])
                     for rank in members
                 ]
                 whole = torch.cat(parts).to(cost.dtype).cpu().numpy()
-                found = torch.from_numpy(solve(whole[:, :-1], whole[:, -1], self.assigned.solver))
+                found = torch.from_numpy(solve(whole, self.assigned.solver))
                 for rank, part in zip(members, found.split([rows[rank] for rank in members]), strict=True):
                     columns[rank][: rows[rank]] = part
         own = torch.empty(max(rows), dtype=torch.int64, device=cost.device)

@@ -45,7 +45,7 @@ def assign(
     if block is None or len(clean) <= block:
         return _exactly(clean, noise, counts, solver)
     _announce_blocks(block)
-    clean_rows, _ = _counted(clean, counts, "clean")
+    clean_rows = _counted(clean, counts, "clean")
     return assign_in_blocks(
         clean_rows,
         as_rows(noise),
@@ -57,8 +57,7 @@ def assign(
 
 
 def _exactly(clean: Tensor, noise: Tensor, counts: Tensor | None, solver: Solver) -> Tensor:
-    cost, norms = assignment_cost(clean, noise, counts)
-    columns = solve(cost.cpu().numpy(), norms.cpu().numpy(), solver)
+    columns = solve(assignment_cost(clean, noise, counts).cpu().numpy(), solver)
     return torch.from_numpy(columns).to(clean.device)
 
 
@@ -67,28 +66,29 @@ def _announce_blocks(block: int) -> None:
     logger.info("larger batches are assigned in blocks of %d rows, near the optimum but not at it", block)
 
 
-def assignment_cost(clean: Tensor, noise: Tensor, counts: Tensor | None) -> tuple[Tensor, Tensor]:
+def assignment_cost(clean: Tensor, noise: Tensor, counts: Tensor | None) -> Tensor:
     """What every image [B, ...] would cost with every noise [N, ...], up to constants, in one matrix product.
 
-    counts: bool [B, D] or None. Returns the cost [B, N] and the image norms [B].
+    counts: bool [B, D] or None. Returns [B, N].
     """
     with torch.autocast(clean.device.type, enabled=False):
-        clean_rows, norms = _counted(clean, counts, "clean")  # [B, D], [B]
-        noise_rows, _ = _counted(noise, None, "noise")
+        clean_rows = _counted(clean, counts, "clean")  # [B, D]
+        noise_rows = _counted(noise, None, "noise")
         precise = torch.promote_types(clean_rows.dtype, noise_rows.dtype)
         clean_rows, noise_rows = clean_rows.to(precise), noise_rows.to(precise)
         # ‖x − n‖² = ‖x‖² + ‖n‖² − 2⟨x, n⟩; the norms add the same to every permutation.
         if counts is None:
-            return -(clean_rows @ noise_rows.T), norms
+            return -(clean_rows @ noise_rows.T)
         # The part of ‖n‖² that counts depends on the row it is given to.
         kept = counts.to(precise)
-        return kept @ noise_rows.square().T - 2 * clean_rows @ noise_rows.T, norms
+        spread: Tensor = kept @ noise_rows.square().T - 2 * clean_rows @ noise_rows.T
+        return spread
 
 
-def _counted(batch: Tensor, counts: Tensor | None, name: str) -> tuple[Tensor, Tensor]:
-    """The finite rows [B, D] that the cost is taken on, zero where masked, and their norms."""
+def _counted(batch: Tensor, counts: Tensor | None, name: str) -> Tensor:
+    """The finite rows [B, D] that the cost is taken on, zero where masked."""
     rows = as_rows(batch)
-    return measured(rows if counts is None else rows.masked_fill(~counts, 0.0), name)
+    return measured(rows if counts is None else rows.masked_fill(~counts, 0.0), name)[0]
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def fused_noise(
 ) -> Tensor:
     """Draw the noise of `clean` [B, ...] in two passes.
 
-    move: given ‖x‖, ⟨z, x⟩, ‖z‖² and D, float64 [B], answers s and m, [B]; `winner.winning_move`.
+    move: given ‖x‖, ⟨z, x⟩, ‖z‖² and D, float64 [B], answers s and m, [B], as `winner.winning_move` does.
     centre: [D], float32, subtracted from the images before choosing, or None.
     Raises ValueError for images that are neither on a GPU nor under the interpreter, or not finite.
     """

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from immiscible_diffusion.pairing.alongside import draw_alongside
 from immiscible_diffusion.pairing.checks import (
     as_rows,
     check_clean,
@@ -24,8 +25,8 @@ from immiscible_diffusion.pairing.checks import (
 )
 from immiscible_diffusion.pairing.independent import gaussian_like
 from immiscible_diffusion.pairing.suggestions import unknown
+from immiscible_diffusion.pairing.winner import Contender, draw_contender, winning_move
 from immiscible_diffusion.pairing.winner import Rule as Rule
-from immiscible_diffusion.pairing.winner import winning_move
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,20 +101,26 @@ class Nearest:
         from immiscible_diffusion.pairing.kernels import fused_noise
 
         def move(norm: Tensor, product: Tensor, squares: Tensor, dimension: Tensor) -> tuple[Tensor, Tensor]:
-            return winning_move(self.k, self.rule, norm, product, squares, dimension, generator)
+            contender = draw_contender(self.k, self.rule, norm, dimension, generator)
+            return winning_move(self.rule, contender, norm, product, squares, dimension)
 
         return fused_noise(clean, move, generator, self._centre_of(clean))
 
     def _move(self, clean: Tensor, counts: Tensor | None, generator: torch.Generator | None) -> Tensor:
         """Move a Gaussian draw to where the winner of k would be."""
-        rows, norm = measured(self._centred(clean, counts), "clean")  # x, [B, D]
-        moved = as_rows(gaussian_like(clean, generator))  # z, [B, D]
         wide = torch.float32 if clean.device.type == "mps" else torch.float64
-        projection = row_dots(moved.to(rows.dtype), rows).to(wide)
+
+        def choose(source: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor, Contender]:
+            rows, norm = measured(self._centred(clean, counts), "clean")  # x, [B, D]
+            norm = norm.to(wide)
+            space = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
+            return rows, norm, space, draw_contender(self.k, self.rule, norm, space, source)
+
+        noise, (rows, norm, dimension, contender) = draw_alongside(clean, generator, choose)
+        moved = as_rows(noise)  # z, [B, D]
+        product = row_dots(moved.to(rows.dtype), rows).to(wide)
         squares = row_norms(moved if counts is None else moved * counts).to(wide).square()
-        norm = norm.to(wide)
-        dimension = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
-        stretch, along = winning_move(self.k, self.rule, norm, projection, squares, dimension, generator)
+        stretch, along = winning_move(self.rule, contender, norm, product, squares, dimension)
         factor = stretch.to(moved.dtype)[:, None]
         # z keeps its Gaussian values wherever the mask excludes them: there x is 0.
         factor = factor if counts is None else torch.where(counts, factor, 1.0)

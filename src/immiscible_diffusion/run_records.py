@@ -1,0 +1,101 @@
+"""What a run writes down of its steps: losses, skipped batches, distances, and which checkpoint is best."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from immiscible_diffusion.checkpoints import has_checkpoint
+from immiscible_diffusion.data import ImageData, source_rows
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.metrics import append_record, read_records
+from immiscible_diffusion.training import TrainingStep
+from immiscible_diffusion.training_state import Progress
+
+SHOWN_ROWS = 8  # of a batch, in an error
+
+
+def record_step(
+    file: Path,
+    done: TrainingStep,
+    progress: Progress,
+    experiment: Experiment,
+    data: ImageData,
+    accelerator: Accelerator,
+) -> None:
+    """Write a step's numbers to metrics.jsonl and the tracker; null stands for what is not finite.
+
+    A skipped step is recorded with its rows, so that they can be looked at.
+    """
+    record: dict[str, Any] = {
+        "loss": _finite(float(done.loss)),
+        "gradient_norm": _finite(float(done.gradient_norm)),
+        "learning_rate": done.learning_rate,
+        "skipped": progress.skipped,
+        "images_per_second": experiment.batch_size / done.seconds,
+        "pairing_share": done.pairing_seconds / done.seconds,
+        "seconds": progress.seconds,
+    }
+    rows = {"skipped_rows": source_rows(data, done.rows)} if done.skipped else {}
+    append_record(file, {"step": done.step, **record, **rows})
+    _track(accelerator, record, done.step)
+
+
+def record_evaluation(file: Path, step: int, result: dict[str, Any], accelerator: Accelerator) -> None:
+    """Write what an evaluation returned to metrics.jsonl and the tracker."""
+    record = {name: _finite(value) if isinstance(value, float) else value for name, value in result.items()}
+    append_record(file, {"step": step, **record})
+    _track(accelerator, {name: value for name, value in record.items() if isinstance(value, float)}, step)
+
+
+def evaluated_at(file: Path, step: int) -> bool:
+    """Say whether metrics.jsonl has an evaluation of this step."""
+    return any("distance" in record and record["step"] == step for record in read_records(file))
+
+
+def best_evaluated(file: Path, checkpoints: Path, present: int | None = None) -> int | None:
+    """Find the step of least distance among those that have a checkpoint; None without any.
+
+    present: a step that is about to have one. Only distances measured as the last one are compared: all
+    entries that are no floats are equal.
+    """
+    records = [record for record in read_records(file) if "distance" in record]
+    if not records:
+        return None
+    comparable = [record for record in records if _measure(record) == _measure(records[-1])]
+    there = [
+        record
+        for record in comparable
+        if record["distance"] is not None
+        and (record["step"] == present or has_checkpoint(checkpoints, record["step"]))
+    ]
+    return min(there, key=lambda record: float(record["distance"]))["step"] if there else None
+
+
+def skip_report(done: TrainingStep, data: ImageData, in_a_row: int) -> str:
+    """Say which step and rows made a run stop."""
+    rows = source_rows(data, done.rows)
+    shown = ", ".join(map(str, rows[:SHOWN_ROWS])) + (", …" if len(rows) > SHOWN_ROWS else "")
+    return (
+        f"loss or gradient was not finite in {in_a_row} steps in a row, the last of them step {done.step} "
+        f"(loss {float(done.loss):g}, gradient norm {float(done.gradient_norm):g}, data rows {shown}; "
+        "metrics.jsonl has all rows)"
+    )
+
+
+def _measure(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in record.items()
+        if name != "step" and value is not None and not isinstance(value, float)
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _track(accelerator: Accelerator, record: dict[str, Any], step: int) -> None:
+    if accelerator.log_with:
+        accelerator.log({name: value for name, value in record.items() if value is not None}, step=step)

@@ -1,0 +1,56 @@
+"""Where a run's metrics go besides metrics.jsonl: TensorBoard, or another tracker that accelerate knows."""
+
+import dataclasses
+import warnings
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import LoggerType
+
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.pairing.suggestions import unknown
+
+
+def tracker_or_none(log_with: str) -> str | None:
+    """Check a tracker's name, so that an error comes before any work; None for "none".
+
+    Raises ValueError for a name that accelerate does not know, or whose package is not installed.
+    """
+    if log_with == "none":
+        return None
+    known = [str(kind.value) for kind in LoggerType if kind is not LoggerType.ALL]
+    if log_with not in known:
+        raise ValueError(unknown("log_with", log_with, ["none", *known]))
+    if log_with not in [str(kind.value) for kind in get_available_trackers()]:
+        raise ValueError(
+            f"log_with {log_with!r} is not installed; pip install {log_with}, or choose tensorboard or none"
+        )
+    return log_with
+
+
+def start_tracking(accelerator: Accelerator, experiment: Experiment, first_step: int) -> None:
+    """Open the accelerator's tracker, if it has one, at a step that the run is taken up at."""
+    if not accelerator.log_with:
+        return
+    if "tensorboard" in map(str, accelerator.log_with):
+        # What a killed run logged after its last checkpoint is done again: TensorBoard is to forget it.
+        accelerator.init_trackers(
+            "tensorboard", init_kwargs={"tensorboard": {"purge_step": first_step + 1} if first_step else {}}
+        )
+        return
+    settings: dict[str, Any] = dataclasses.asdict(experiment)
+    objective = settings.pop("objective")
+    settings |= {f"objective.{name}": value for name, value in objective.items()}
+    accelerator.init_trackers(
+        "immiscible-diffusion", config={name: value for name, value in settings.items() if value is not None}
+    )
+
+
+def end_tracking(accelerator: Accelerator) -> None:
+    """Close the accelerator's tracker; one that cannot write is warned of, as the run itself is saved."""
+    if accelerator.log_with:
+        try:
+            accelerator.end_training()
+        except OSError as error:
+            warnings.warn(f"the tracker could not be closed: {error}", stacklevel=2)

@@ -1,0 +1,41 @@
+"""The averaged network of a run's checkpoint, for sampling."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from immiscible_diffusion.checkpoints import chosen_checkpoint, load_weights
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.networks import build_network
+from immiscible_diffusion.run_folder import read_description, read_experiment
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What sampling from a finished (or interrupted) run needs."""
+
+    experiment: Experiment
+    network: nn.Module  # averaged weights, in evaluation mode
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    step: int
+
+
+def load_trained(folder: Path, checkpoint: str = "newest") -> TrainedModel:
+    """Load the averaged network of a run folder's checkpoint, on the CPU.
+
+    checkpoint: "newest", "best" (by the distance that `--evaluate-every` measured), or a step's number.
+    Raises FileNotFoundError where the folder holds no run or not that checkpoint, ValueError where the run's
+    files are damaged or do not fit together.
+    """
+    experiment, described = read_experiment(folder), read_description(folder)
+    held = chosen_checkpoint(folder / "checkpoints", checkpoint)
+    if held is None:
+        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint yet; train it further with --resume")
+    shape, class_names = tuple(described["shape"]), tuple(described["class_names"])
+    network = build_network(
+        experiment.network, shape, len(class_names) if experiment.class_conditional else None
+    )
+    load_weights(network, {**held.tensors["network"], **held.tensors["averaged"]}, held.step)
+    return TrainedModel(experiment, network.eval().requires_grad_(False), shape, class_names, held.step)

@@ -1,0 +1,152 @@
+"""Run the command many times in real processes, killed where a test says, for a start-up paid once.
+
+Run as a script: reads one JSON request a line, forks a process that has everything imported, answers in JSON.
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+FILE_EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
+
+
+class Forks:
+    """The other end: `run` asks for one process and waits for it."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # One thread: only such a process can be forked.
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        )
+
+    def run(self, *arguments: str, folder: Path, **request: Any) -> dict[str, Any]:
+        """Run `immiscible *arguments` in `folder`; returns its exit code and what it said.
+
+        after: seconds to SIGKILL it after. events: file operations in the folder's runs that it may begin
+        before it kills itself. signals: [[file pattern to wait for, signal, seconds after that], ...].
+        file_bytes: the largest file that it may write.
+        """
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print(json.dumps({"arguments": arguments, "folder": str(folder), **request}), file=self.process.stdin)
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+
+
+def serve() -> None:
+    import datasets  # noqa: F401
+    import sklearn.datasets  # noqa: F401
+    import tensorboard.summary.writer.event_file_writer  # noqa: F401
+    import torch.utils.tensorboard  # noqa: F401
+
+    import immiscible_diffusion.cli.main
+    import immiscible_diffusion.evaluation
+    import immiscible_diffusion.pipelines
+    import immiscible_diffusion.runs
+    import immiscible_diffusion.scoring
+    import immiscible_diffusion.trained_model  # noqa: F401
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        with tempfile.TemporaryDirectory() as said:
+            child = os.fork()
+            if child == 0:
+                _become(request, Path(said))
+            code, reached = _watch(child, request)
+            print(json.dumps({"code": code, "reached": reached, **_read(Path(said))}), flush=True)
+
+
+def _become(request: dict[str, Any], said: Path) -> None:
+    """In the new process: be `immiscible ...`."""
+    code = 1
+    try:
+        os.chdir(request["folder"])
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(said / name, os.O_CREAT | os.O_WRONLY), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        if "file_bytes" in request:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error, as a full disk is, not the end
+            resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes"],) * 2)
+        if "events" in request:
+            _die_at(request["events"], request["folder"])
+        sys.argv = ["immiscible", *request["arguments"]]
+        from immiscible_diffusion.cli.main import main
+
+        main()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _die_at(events: int, folder: str) -> None:
+    """Kill this process when it begins its so-manieth operation on files below a folder."""
+    left = events
+
+    def hook(event: str, given: tuple[Any, ...]) -> None:
+        nonlocal left
+        if event in FILE_EVENTS and isinstance(given[0], str | os.PathLike):
+            path = os.fspath(given[0])
+            # Reading is no event: only what opens to write can be torn.
+            if event == "open" and not given[2] & (os.O_WRONLY | os.O_RDWR):
+                return
+            if os.path.abspath(path).startswith(folder):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def _watch(child: int, request: dict[str, Any]) -> tuple[int, int]:
+    """Do to the process what was asked; its exit code, and how many of the signals reached it."""
+    deadline, reached = time.monotonic() + 120, 0
+    if "after" in request:
+        time.sleep(request["after"])
+        os.kill(child, signal.SIGKILL)
+    for pattern, number, seconds in request.get("signals", ()):
+        while not list(Path(request["folder"]).glob(pattern)) and time.monotonic() < deadline:
+            time.sleep(0.0005)
+            if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                break
+        else:
+            time.sleep(seconds)
+            os.kill(child, number)
+            reached += 1
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status), reached
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return 124, reached
+
+
+def _read(said: Path) -> dict[str, str]:
+    return {
+        name: (said / name).read_text() if (said / name).exists() else "" for name in ("stdout", "stderr")
+    }
+
+
+if __name__ == "__main__":
+    serve()
