@@ -94,7 +94,12 @@ def cluster_picture(images: CleanImages, seed: int, distances: Mapping[str, Floa
         for name, value in PAPER.items():
             axes.axvline(value, color=LIGHT.faint, linewidth=1.2, linestyle=(0, (6, 3)))
             axes.annotate(
-                f"paper:\n{name} {value}", (value, -0.72), ha="center", va="top", fontsize=FONT_SIZE - 3
+                f"paper:\n{name} {value}",
+                (value, -0.72),
+                ha="center",
+                va="top",
+                fontsize=FONT_SIZE - 3,
+                backgroundcolor=LIGHT.background,
             )
     axes.set_yticks(
         range(len(distances)), [literal(name) for name in distances], fontsize=FONT_SIZE, color=LIGHT.ink
