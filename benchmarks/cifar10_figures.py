@@ -9,7 +9,8 @@ The distance is the mean over images of ‖image − noise‖; its change is fro
 from the same generator states. Drawn as (a, c) of every candidate (tests/pairing/algorithm_1.py, 12 runs),
 Algorithm 1 itself gives -1.556 % and -1.124 %. The divergence is that of the Gaussian with the mean and the
 covariance (over N) of the 50,000 noises from N(0, I). For perfect noise it is 48.23, not 0, because 50,000
-are few for 3,072 dimensions.
+are few for 3,072 dimensions. `immiscible analyse distance` and `gaussianity` measure the same with the same
+code on any data; this command keeps the paper's settings in one place.
 
 | figure (seed 0)                        | paper    | target       | nominal        | true           |
 |----------------------------------------|----------|--------------|----------------|----------------|
@@ -21,22 +22,22 @@ are few for 3,072 dimensions.
 """
 
 import argparse
-import io
 import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet
 import scipy
 import torch
-from PIL import Image
 from torch import Tensor
 
+from immiscible_diffusion.analysis.clean_images import CleanImages
+from immiscible_diffusion.analysis.distance import change_percent, image_noise_distances
+from immiscible_diffusion.analysis.gaussianity import divergence, noise_moments
+from immiscible_diffusion.data import load_images
 from immiscible_diffusion.pairing import Assigned, Independent, Nearest, Pairing
 
 RESULTS = Path(__file__).parent / "results" / "cifar10_figures.json"
@@ -53,71 +54,31 @@ class Figure:
     standard_error: float | None = None
 
 
-def read_images(file: Path, count: int | None = None) -> Tensor:
-    """Decode the first `count` images of a parquet file with column img{bytes}; uint8 [N, 3, 32, 32]."""
-    column = pyarrow.parquet.read_table(file, columns=["img"]).column("img")
-    stored = column.slice(0, count).to_pylist()
-    pixels = [np.asarray(Image.open(io.BytesIO(image["bytes"])).convert("RGB")) for image in stored]
-    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
-
-
-def batches(pixels: Tensor, image_std: float, size: int) -> Iterator[Tensor]:
-    """Yield float images in order; [-1, 1] has the nominal standard deviation 0.5."""
-    for part in pixels.split(size):
-        yield (part.float() / 127.5 - 1) * (image_std / 0.5)
-
-
-def distances(pixels: Tensor, image_std: float, pairing: Pairing, batch: int, seed: int) -> Tensor:
-    """‖image − noise‖ of every image; float64 [N]. Batch i draws from seed + i, whatever the pairing."""
-    found = []
-    for index, clean in enumerate(batches(pixels, image_std, batch)):
-        noise = pairing(clean, generator=torch.Generator().manual_seed(seed + index))
-        found.append((clean - noise).flatten(1).norm(dim=1).double())
-    return torch.cat(found)
-
-
-def change_percent(paired: Tensor, plain: Tensor) -> tuple[float, float]:
-    """By how many percent the mean distance changes, and the standard error of that."""
-    change = 100 * (paired.mean() / plain.mean() - 1)
-    residual = 100 * (paired - paired.mean() / plain.mean() * plain) / plain.mean()
-    return float(change), float(residual.std() / len(plain) ** 0.5)
-
-
-def divergence(pixels: Tensor, image_std: float, pairing: Pairing, batch: int, seed: int, ddof: int) -> float:
-    """KL(N(mean, covariance) ‖ N(0, I)) of the noises of all images, in nats, in float64."""
-    dimension = pixels[0].numel()
-    total = torch.zeros(dimension, dtype=torch.float64)
-    products = torch.zeros(dimension, dimension, dtype=torch.float64)
-    for index, clean in enumerate(batches(pixels, image_std, batch)):
-        generator = torch.Generator().manual_seed(seed + index)
-        rows = pairing(clean, generator=generator).flatten(1).double()
-        total += rows.sum(0)
-        products.addmm_(rows.T, rows)
-    mean = total / len(pixels)
-    covariance = (products - len(pixels) * torch.outer(mean, mean)) / (len(pixels) - ddof)
-    log_determinant = 2 * torch.linalg.cholesky(covariance).diagonal().log().sum()
-    return float((covariance.trace() + mean.square().sum() - dimension - log_determinant) / 2)
+def seeded(seed: int) -> Callable[[int], torch.Generator]:
+    """Batch i draws from seed + i, whatever the pairing."""
+    return lambda batch: torch.Generator().manual_seed(seed + batch)
 
 
 def measure(pixels: Tensor, image_std: float, seed: int) -> list[Figure]:
     """All figures at one scale of the images."""
-    batch, at_once = 256, 2000
-    order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(seed))
-    shuffled = pixels[order]  # Assigned sees random batches
-    plain = distances(shuffled, image_std, Independent(), batch, seed)
+    images = CleanImages("cifar10", pixels, image_std, fingerprint="")
+    order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(seed))  # for Assigned
+    pairings: dict[str, Pairing] = {"k=8": Nearest(k=8), "k=4": Nearest(k=4), "assigned": Assigned()}
+    found = image_noise_distances(images, {"plain": Independent(), **pairings}, 256, seeded(seed), order)
     figures = []
     for name, pairing, paper, target in [
-        ("distance, Nearest k=8, %", Nearest(k=8), "-1.58", "-1.58 ± 0.03"),
-        ("distance, Nearest k=4, %", Nearest(k=4), "-1.10", "-1.12 ± 0.03"),
-        ("distance, Assigned in batches of 256, %", Assigned(), "about -2", "about -2"),
+        ("distance, Nearest k=8, %", "k=8", "-1.58", "-1.58 ± 0.03"),
+        ("distance, Nearest k=4, %", "k=4", "-1.10", "-1.12 ± 0.03"),
+        ("distance, Assigned in batches of 256, %", "assigned", "about -2", "about -2"),
     ]:
-        change, error = change_percent(distances(shuffled, image_std, pairing, batch, seed), plain)
+        change, error = change_percent(found[pairing], found["plain"])
         figures.append(Figure(name, paper, target, change, error))
-    for name, pairing, paper, target in [
+    for name, drawn, paper, target in [
         ("divergence, Independent, nats", Independent(), "48.25", "48.25 ± 0.05"),
         ("divergence, Nearest k=8, nats", Nearest(k=8), "48.60", "48.66 ± 0.05"),
     ]:
-        figures.append(Figure(name, paper, target, divergence(pixels, image_std, pairing, at_once, seed, 0)))
+        fitted = divergence(noise_moments(images, drawn, 2000, seeded(seed)))
+        figures.append(Figure(name, paper, target, fitted))
     return figures
 
 
@@ -146,7 +107,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     start = time.perf_counter()
-    pixels = read_images(options.data / "train.parquet")
+    pixels = load_images(str(options.data / "train.parquet")).pixels
     std = float((pixels.double() / 127.5 - 1).std())
     report: dict[str, object] = {}
     # The nominal scale is the project's; images whose true standard deviation is 1 are a little larger.

@@ -18,6 +18,7 @@ SHORTER = {
     "evaluate": ["--count", "70", "--evaluations", "2"],
     "compare": ["--steps", "4", "--batch-size", "16", "--count", "70", "--points", "1", "--seeds", "2"],
     "export": [],
+    "analyse": ["--rows", "100"],
 }
 
 

@@ -41,6 +41,12 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with written_aside(path) as aside:
+        aside.write_bytes(content)
+
+
 def remove(folder: Path) -> None:
     """Remove a folder, so that a kill leaves none that is half there."""
     aside = folder.with_name(f"{ASIDE}removed-{folder.name}")

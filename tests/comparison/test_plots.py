@@ -19,7 +19,7 @@ from immiscible_diffusion.comparison import (
     plot_speed_ups,
     summarize,
 )
-from immiscible_diffusion.comparison.styles import DARK, LIGHT, styles
+from immiscible_diffusion.figures import DARK, LIGHT, styles_for
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_light_and_dark_show_every_pairing_on_their_paper() -> None:
     found = summarize(both, np.random.default_rng(0))
     for paper in (LIGHT, DARK):
         curves, speed_ups = plot_curves(both, found, paper), plot_speed_ups(both, found, paper)
-        chosen = styles(both, paper)
+        chosen = styles_for(pairing_names(both), paper)
         assert len({style.colour for style in chosen.values()}) == 3
         for name, style in chosen.items():
             assert has_colour(pixels(curves), style.colour)

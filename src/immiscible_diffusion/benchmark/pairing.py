@@ -2,14 +2,14 @@
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from immiscible_diffusion.benchmark.measurement import Row, measure
-from immiscible_diffusion.benchmark.methods import methods
+from immiscible_diffusion.benchmark.methods import Method, methods
 from immiscible_diffusion.benchmark.tables import write
 
 SIZES: Mapping[str, tuple[int, ...]] = {
@@ -36,10 +36,42 @@ def bench_pairing(
 ) -> list[Row]:
     """Time every method on every size and batch, and write pairing.json, pairing.md and pairing.png.
 
-    The images are smooth random fields, float32. sizes: names from `SIZES`. repeats, seconds: the most turns
+    As `time_pairing`; report is given the table too, at the end.
+    """
+    rows, conditions = time_pairing(
+        sizes,
+        batches,
+        repeats=repeats,
+        seconds=seconds,
+        memory=memory,
+        threads=threads,
+        device=device,
+        seed=seed,
+        report=report,
+    )
+    report(write(rows, conditions, out))
+    return rows
+
+
+def time_pairing(
+    sizes: Sequence[str],
+    batches: Sequence[int],
+    *,
+    names: Collection[str] | None = None,
+    repeats: int = 9,
+    seconds: float = 10.0,
+    memory: float = 4.0,
+    threads: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    report: Callable[[str], None] = print,
+) -> tuple[list[Row], dict[str, object]]:
+    """Time methods on every size and batch; returns a row for each and the conditions they were timed under.
+
+    The images are smooth random fields, float32. sizes: names from `SIZES`. names: the methods, by the names
+    that `methods` gives; None for all, and randn_like is among them always. repeats, seconds: the most turns
     and the most time for each method on each batch. memory: GiB that a method may hold; what would need more
-    is in the table as not run. threads: torch's; None leaves them. report: is given a line for each batch and
-    the table at the end.
+    is in the rows as not run. threads: torch's; None leaves them. report: is given a line for each batch.
     Raises ValueError for an unknown size or a batch under 1.
     """
     unknown = [size for size in sizes if size not in SIZES]
@@ -47,6 +79,8 @@ def bench_pairing(
         raise ValueError(f"sizes must be some of {', '.join(SIZES)}, got {', '.join(unknown) or 'none'}")
     if not batches or min(batches) < 1:
         raise ValueError(f"batches must be sizes of 1 or more, got {list(batches)}")
+    yardstick, *others = methods(torch.device(device))
+    compared = [yardstick, *(method for method in others if names is None or method.name in names)]
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
@@ -55,22 +89,29 @@ def bench_pairing(
         rows: list[Row] = []
         for size in sizes:
             for batch in batches:
-                rows += _rows(size, batch, torch.device(device), repeats, seconds, memory * 2**30, seed)
+                rows += _rows(
+                    compared, size, batch, torch.device(device), repeats, seconds, memory * 2**30, seed
+                )
                 timed = sum(
                     row.milliseconds is not None for row in rows if (row.size, row.batch) == (size, batch)
                 )
                 report(f"{size}, batch {batch}: {timed} methods timed")
         conditions["load at the end"] = _load()
-        report(write(rows, conditions, out))
-        return rows
+        return rows, conditions
     finally:
         torch.set_num_threads(before)
 
 
 def _rows(
-    size: str, batch: int, device: torch.device, repeats: int, seconds: float, memory: float, seed: int
+    compared: Sequence[Method],
+    size: str,
+    batch: int,
+    device: torch.device,
+    repeats: int,
+    seconds: float,
+    memory: float,
+    seed: int,
 ) -> list[Row]:
-    compared = methods(device)
     shape = (batch, *SIZES[size])
     needed = 4 * torch.Size(shape).numel()
     if 3 * needed > memory:

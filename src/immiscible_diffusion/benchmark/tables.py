@@ -9,6 +9,13 @@ from pathlib import Path
 from immiscible_diffusion.benchmark.measurement import Row
 
 TABLE_5 = (128, 256, 512, 1024)  # the batch sizes of the paper's Table 5
+# Its rows, by the names that `methods` has for them.
+TABLE_5_METHODS = {
+    "authors' assignment": "scipy on Euclidean cdist",
+    "authors' KNN, k=8": "Algorithm 1, k=8, fp32",
+    "our assignment": "Assigned",
+    "our nearest, k=8": "Nearest k=8",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -59,16 +66,9 @@ def _table(rows: Sequence[Row]) -> str:
 def table_5(rows: Sequence[Row], size: str = "CIFAR-10") -> str:
     """Assignment and nearest noise in the layout of the paper's Table 5: ms by batch size, and the ratio."""
     found = {(row.method, row.batch): row.milliseconds for row in rows if row.size == size}
-    authors, assigned = "scipy on Euclidean cdist", "Assigned"
-    literal, nearest = "Algorithm 1, k=8, fp32", "Nearest k=8"
-    named = [
-        ("authors' assignment", authors),
-        ("authors' KNN, k=8", literal),
-        ("our assignment", assigned),
-        ("our nearest, k=8", nearest),
-    ]
+    authors, literal, assigned, nearest = TABLE_5_METHODS.values()
     lines = ["| ms | " + " | ".join(map(str, TABLE_5)) + " |", "|---|" + "---|" * len(TABLE_5)]
-    for label, method in named:
+    for label, method in TABLE_5_METHODS.items():
         times = [found.get((method, batch)) for batch in TABLE_5]
         lines.append(
             f"| {label} | " + " | ".join("not run" if t is None else number(t) for t in times) + " |"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tyro
 
+from immiscible_diffusion.cli.analyse import QUESTIONS, analyse
 from immiscible_diffusion.cli.bench import bench
 from immiscible_diffusion.cli.compare import compare, demo
 from immiscible_diffusion.cli.evaluate import evaluate
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "compare": compare,
     "demo": demo,
+    "analyse": analyse,
     "bench": bench,
 }
 
@@ -34,8 +36,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.formatwarning = lambda message, *rest, **named: f"warning: {message}\n"
     try:
-        if len(sys.argv) > 1 and sys.argv[1].isalpha() and sys.argv[1] not in COMMANDS:
-            raise ValueError(unknown("command", sys.argv[1], COMMANDS))
+        _check_names(sys.argv[1:])
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,  # type: ignore[arg-type]
             prog="immiscible",
@@ -47,3 +48,11 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         print("(IMMISCIBLE_TRACEBACK=1 shows where.)", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _check_names(words: list[str]) -> None:
+    """Raise ValueError for a command or question that is not there, with the nearest that is."""
+    if words and words[0].isalpha() and words[0] not in COMMANDS:
+        raise ValueError(unknown("command", words[0], COMMANDS))
+    if words[:1] == ["analyse"] and len(words) > 1 and words[1][0] != "-" and words[1] not in QUESTIONS:
+        raise ValueError(unknown("question", words[1], QUESTIONS))

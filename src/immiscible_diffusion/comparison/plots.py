@@ -14,7 +14,7 @@ from torch import Tensor
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison.curves import Comparison, Curve, curves_of, distances, pairing_names
 from immiscible_diffusion.comparison.statistics import Estimate, Summary, best, first_crossing
-from immiscible_diffusion.comparison.styles import (
+from immiscible_diffusion.figures import (
     DOTTED,
     FONT_SIZE,
     LIGHT,
@@ -22,9 +22,10 @@ from immiscible_diffusion.comparison.styles import (
     Style,
     dress,
     legend,
+    line,
     literal,
     new_figure,
-    styles,
+    styles_for,
     to_png,
 )
 
@@ -35,7 +36,7 @@ def plot_curves(comparison: Comparison, summaries: tuple[Summary, ...], paper: P
     Thick: mean over seeds; band: lowest to highest seed; thin: seeds; dotted: mean of the baseline's bests.
     Hollow markers: a seed first reaches its own baseline's best. Step 0 and diverged points are left out.
     """
-    chosen = styles(comparison, paper)
+    chosen = styles_for(pairing_names(comparison), paper)
     count = len(comparison.evaluations)
     columns = max(2, min(count, 3))
     legend_height = 0.3 * -(-(len(summaries) + 2) // columns) + 0.1  # inches
@@ -50,7 +51,7 @@ def plot_curves(comparison: Comparison, summaries: tuple[Summary, ...], paper: P
         _make_logarithmic(axes, comparison, evaluations)
     label = "\n".join(wrap(say.distance_words(comparison), 44))
     panels[0].set_ylabel(literal(label), color=paper.ink, fontsize=FONT_SIZE)
-    entries = {_name(summary, " "): _line(chosen[summary.pairing]) for summary in summaries}
+    entries = {_name(summary, " "): line(chosen[summary.pairing]) for summary in summaries}
     entries[f"{comparison.baseline}'s best"] = Line2D(
         [], [], color=paper.ink, linestyle=DOTTED, linewidth=1.6
     )
@@ -65,7 +66,7 @@ def plot_speed_ups(comparison: Comparison, summaries: tuple[Summary, ...], paper
 
     Large marker: median over seeds; bar: bootstrap interval; small markers: seeds. 0 means "not reached".
     """
-    chosen = styles(comparison, paper)
+    chosen = styles_for(pairing_names(comparison), paper)
     shown = [summary for summary in summaries if summary.pairing != comparison.baseline] or list(summaries)
     figure = new_figure(13, 1.9 + 0.85 * len(shown), paper)
     panels = figure.subplots(1, 2, sharey=True)
@@ -152,10 +153,10 @@ def _draw_runs(axes: Any, runs: tuple[Curve, ...], evaluations: int, style: Styl
         low, high = values.min(axis=0), values.max(axis=0)
         axes.fill_between(steps, low, high, color=style.colour, alpha=0.14, linewidth=0)
         axes.plot(steps, values.T, color=style.colour, linewidth=0.8, alpha=0.5)
-    line = _line(style)
-    line.set_data(steps, values.mean(axis=0))
-    line.set_markevery(max(1, len(steps) // 8))
-    axes.add_line(line)
+    mean = line(style)
+    mean.set_data(steps, values.mean(axis=0))
+    mean.set_markevery(max(1, len(steps) // 8))
+    axes.add_line(mean)
 
 
 def _draw_target(
@@ -196,11 +197,6 @@ def _make_logarithmic(axes: Any, comparison: Comparison, evaluations: int) -> No
         axis.set_minor_locator(NullLocator() if near else LogLocator(base=10, subs="auto"))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         axis.set_minor_formatter(NullFormatter())
-
-
-def _line(style: Style) -> Line2D:
-    look: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "marker": style.marker}
-    return Line2D([], [], linewidth=2.4, markersize=5.5, **look)
 
 
 def _hollow(style: Style, paper: Paper) -> Line2D:

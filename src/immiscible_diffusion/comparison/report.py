@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
+from immiscible_diffusion.atomic_files import write_bytes
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison.curves import Comparison, comparison_to_json, pairing_names
 from immiscible_diffusion.comparison.plots import check_samples, plot_curves, plot_samples, plot_speed_ups
 from immiscible_diffusion.comparison.statistics import Summary, bootstrap_coverage_limit, summarize
-from immiscible_diffusion.comparison.styles import DARK, LIGHT, styles
 from immiscible_diffusion.comparison.table import (
     Table,
     evaluations_table,
@@ -25,6 +24,7 @@ from immiscible_diffusion.comparison.table import (
     seeds_table,
 )
 from immiscible_diffusion.comparison.verdicts import Verdict, headline, judge
+from immiscible_diffusion.figures import DARK, LIGHT, styles_for
 
 Section = tuple[Comparison, Mapping[str, Tensor]]
 
@@ -105,11 +105,11 @@ def write_joint_report(sections: Sequence[Section], folder: Path, seed: int = 0)
     page = environment.get_template("report.html").render(views=views)
     folder.mkdir(parents=True, exist_ok=True)
     for view, prefix in zip(views, prefixes, strict=True):
-        _write(folder / view.results_name, view.results_text.encode())
+        write_bytes(folder / view.results_name, view.results_text.encode())
         for name, picture in view.pictures.items():
-            _write(folder / f"{prefix}{name}.png", picture.light)
+            write_bytes(folder / f"{prefix}{name}.png", picture.light)
     # Last, so that a page that exists is never ahead of the files beside it.
-    _write(folder / "report.html", page.encode())
+    write_bytes(folder / "report.html", page.encode())
     return folder / "report.html"
 
 
@@ -117,7 +117,8 @@ def _view(section: Section, prefix: str, seed: int) -> _View:
     comparison, samples = section
     summaries = summarize(comparison, np.random.default_rng(seed))
     spoken = judge(comparison, summaries)
-    light, dark = styles(comparison, LIGHT), styles(comparison, DARK)
+    names = pairing_names(comparison)
+    light, dark = styles_for(names, LIGHT), styles_for(names, DARK)
     results = results_table(comparison, summaries)
     fewest = min(len(summary.seeds) for summary in summaries)
     return _View(
@@ -209,10 +210,3 @@ def _unbroken(cell: str) -> str:
 
 def _data_uri(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write aside, then rename, so that nobody ever reads half a file."""
-    aside = path.with_name(f"{path.name}.partial")
-    aside.write_bytes(content)
-    os.replace(aside, path)

@@ -1,18 +1,17 @@
-"""How pictures look: one colour, marker and dash pattern a pairing, on light or on dark paper.
+"""How figures look: one colour, marker and dash pattern a pairing, on light or on dark paper.
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart, a few darkened or lightened to stand
 out of the paper; every pairing has its own marker and dashes too.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-from immiscible_diffusion.comparison.curves import Comparison, pairing_names
 
 FONT_SIZE = 13
 DOTTED = (0, (1, 2))
@@ -66,9 +65,9 @@ _DASHES = (
 )
 
 
-def styles(comparison: Comparison, paper: Paper) -> dict[str, Style]:
-    """One style a pairing: neutral for the baseline; beyond seven pairings the styles repeat."""
-    first, *others = pairing_names(comparison)
+def styles_for(names: Sequence[str], paper: Paper) -> dict[str, Style]:
+    """One style a pairing: neutral for the first, the baseline; beyond seven pairings the styles repeat."""
+    first, *others = names
     looks = list(zip(paper.pairings, _MARKERS, _DASHES, strict=True))
     chosen = {name: Style(*looks[index % len(looks)]) for index, name in enumerate(others)}
     return {first: Style(paper.baseline, "o", "solid")} | chosen
@@ -104,6 +103,17 @@ def legend(figure: Figure, entries: dict[str, Line2D], columns: int, paper: Pape
         fontsize=FONT_SIZE,
         handlelength=3.4,
     )
+
+
+def footnote(figure: Figure, words: str, paper: Paper) -> None:
+    """What was looked at, in small print below all panels."""
+    figure.text(0.01, 0.01, literal(words), color=paper.faint, fontsize=FONT_SIZE - 2, ha="left", va="bottom")
+
+
+def line(style: Style, horizontal: Sequence[float] = (), vertical: Sequence[float] = ()) -> Line2D:
+    """A line in the style of its pairing; without points, an entry for a legend."""
+    look: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "marker": style.marker}
+    return Line2D(horizontal, vertical, linewidth=2.4, markersize=5.5, **look)
 
 
 def literal(text: str) -> str:
