@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,6 +30,8 @@ class Plan:
     """What a comparison trains and how it is judged.
 
     pairings: short names; the baseline is the first "independent", or the first of all.
+    image_stds: nominal stds to train at in place of the experiment's own; with several, every pairing is
+        trained at each, under a name such as "independent, image std 2", and the first is the baseline's.
     evaluations: network evaluations per image to measure at. judged_at: the one the headline is about.
     points: measurements along each run, evenly spaced, the last at the end. count: images per measurement.
     features, weights: as `feature_network` takes them. Raises ValueError for a value out of range.
@@ -42,12 +45,15 @@ class Plan:
     count: int = 2000
     features: str = "auto"
     weights: Path | None = None
+    image_stds: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         names = tuple(canonical_name(name) for name in self.pairings)
         object.__setattr__(self, "pairings", names)
-        if len(names) < 2 or len(set(names)) < len(names):
+        if not names or len(set(names)) < len(names) or (len(names) < 2 and len(self.image_stds) < 2):
             raise ValueError(f"pairings must be two or more different ones, got {' '.join(names) or 'none'}")
+        if len(set(self.image_stds)) < len(self.image_stds):
+            raise ValueError(f"image_stds must differ, got {' '.join(f'{std:g}' for std in self.image_stds)}")
         for name in ("seeds", "points"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
@@ -61,7 +67,30 @@ class Plan:
 
     @property
     def baseline(self) -> str:
-        return "independent" if "independent" in self.pairings else self.pairings[0]
+        pairing = "independent" if "independent" in self.pairings else self.pairings[0]
+        return _name(pairing, self.image_stds[0]) if len(self.image_stds) > 1 else pairing
+
+
+def variants(experiment: Experiment, plan: Plan) -> dict[str, Experiment]:
+    """What a plan trains of an experiment, by the name that its curves have; the experiment's own seed."""
+    stds = plan.image_stds or (experiment.image_std,)
+    return {
+        _name(pairing, std) if len(stds) > 1 else pairing: dataclasses.replace(
+            experiment, pairing=pairing, image_std=std
+        )
+        for std in stds
+        for pairing in plan.pairings
+    }
+
+
+def run_place(folder: Path, name: str, seed: int) -> Path:
+    """The run folder of a variant and seed within a comparison's folder."""
+    plain = re.sub(r"[:, ]+", "-", name)
+    return folder / "runs" / f"{plain}-seed{seed}"
+
+
+def _name(pairing: str, image_std: float) -> str:
+    return f"{pairing}, image std {image_std:g}"
 
 
 def run_comparison(
@@ -88,14 +117,18 @@ def run_comparison(
     if network.accuracy is not None:
         report(f"features: {network.name}, right on {network.accuracy:.1%} of held-out images")
     # Seeds outside, so that an interrupted comparison has whole seeds to show.
-    one_each = [
-        dataclasses.replace(experiment, pairing=pairing, seed=experiment.seed + number)
-        for number in range(plan.seeds)
-        for pairing in plan.pairings
-    ]
-    places = [folder / "runs" / f"{one.pairing.replace(':', '-')}-seed{one.seed}" for one in one_each]
+    kinds, one_each = zip(
+        *(
+            (kind, dataclasses.replace(one, seed=experiment.seed + number))
+            for number in range(plan.seeds)
+            for kind, one in variants(experiment, plan).items()
+        ),
+        strict=True,
+    )
+    places = [run_place(folder, kind, one.seed) for kind, one in zip(kinds, one_each, strict=True)]
     names = [
-        f"{number}/{len(one_each)} {one.pairing} seed {one.seed}" for number, one in enumerate(one_each, 1)
+        f"{number}/{len(one_each)} {kind} seed {one.seed}"
+        for number, (kind, one) in enumerate(zip(kinds, one_each, strict=True), 1)
     ]
     tasks = [(one, plan, place, name) for one, place, name in zip(one_each, places, names, strict=True)]
     unfinished = sum(not _finished(one, plan, place) for one, place in zip(one_each, places, strict=True))
@@ -106,14 +139,16 @@ def run_comparison(
         reference = prepare_reference(data.pixels, network)
         curves = [_curve(*task, data, reference, report) for task in tasks]
     samples = {
-        one.pairing: load_file(place / "sheet.safetensors")["pixels"]
-        for one, place in zip(one_each, places, strict=True)
+        kind: load_file(place / "sheet.safetensors")["pixels"]
+        for kind, one, place in zip(kinds, one_each, places, strict=True)
         if one.seed == experiment.seed
     }
     comparison = Comparison(
         experiment=experiment.name,
         baseline=plan.baseline,
-        curves=tuple(curves),
+        curves=tuple(
+            dataclasses.replace(curve, pairing=kind) for kind, curve in zip(kinds, curves, strict=True)
+        ),
         evaluations=plan.evaluations,
         judged_at=plan.judged_at,
         feature_network=network.name,
@@ -130,6 +165,8 @@ def _settings(experiment: Experiment, plan: Plan, jobs: int) -> dict[str, Any]:
     """Everything that names a comparison but the pairings."""
     settings = dataclasses.asdict(experiment)
     del settings["pairing"], settings["seed"]
+    if plan.image_stds:
+        settings["image_std"] = list(plan.image_stds)
     return {
         **settings,
         "objective": {"kind": type(experiment.objective).__name__, **settings["objective"]},
