@@ -10,9 +10,10 @@ from immiscible_diffusion.comparison.curves import (
     curves_of,
     pairing_names,
 )
+from immiscible_diffusion.comparison.plan import Plan, run_place, variants
 from immiscible_diffusion.comparison.plots import plot_curves, plot_samples, plot_speed_ups
 from immiscible_diffusion.comparison.report import write_joint_report, write_report
-from immiscible_diffusion.comparison.runner import Plan, run_comparison, run_place, variants
+from immiscible_diffusion.comparison.runner import run_comparison
 from immiscible_diffusion.comparison.statistics import (
     Estimate,
     Interval,
