@@ -13,6 +13,7 @@ from immiscible_diffusion.figures import (
     FONT_SIZE,
     LIGHT,
     dress,
+    footnote,
     legend,
     line,
     literal,
@@ -65,7 +66,7 @@ def plot_steps(
         seeds_said = f"seed {group.seeds[0]}" if len(group.seeds) == 1 else f"{len(group.seeds)} seeds"
         entries[f"{group.name} ({seeds_said})"] = line(chosen[group.name])
     band = "; bands: range over seeds" if any(len(group.seeds) > 1 for group in groups) else ""
-    figure.text(0.01, 0.01, literal(foot + band), fontsize=FONT_SIZE - 2, color=LIGHT.faint, va="bottom")
+    footnote(figure, foot + band, LIGHT)
     figure.tight_layout(rect=(0, 0.05, 1, 0.93 - 0.05 * ((len(entries) - 1) // 3)), w_pad=2)
     legend(figure, entries, 3, LIGHT)
     return to_png(figure)

@@ -29,6 +29,7 @@ from immiscible_diffusion.figures import (
     FONT_SIZE,
     LIGHT,
     dress,
+    footnote,
     legend,
     line,
     new_figure,
@@ -277,7 +278,7 @@ def _plot(
     origins, perturbations = noises.perturbation.shape[:2]
     foot = f"{runs.title}, {runs.steps}; {origins} noises × {perturbations} perturbations"
     band = "; bands: range over seeds" if any(len(group.seeds) > 1 for group in runs.groups) else ""
-    figure.text(0.01, 0.01, foot + band, fontsize=FONT_SIZE - 2, color=LIGHT.faint, va="bottom")
+    footnote(figure, foot + band, LIGHT)
     figure.tight_layout(rect=(0, 0.05, 1, 0.93 - 0.05 * ((len(entries) - 1) // 4)), w_pad=2)
     legend(figure, entries, 4, LIGHT)
     return to_png(figure)

@@ -129,12 +129,11 @@ def _check_same(places: Sequence[Path], models: Sequence[TrainedModel], fingerpr
 
 
 def _grouped(places: Sequence[Path], models: Sequence[TrainedModel]) -> tuple[Group, ...]:
-    varied = [name for name in NAMED[1:] if len({getattr(m.experiment, name) for m in models}) > 1]
+    varied = [name for name in NAMED if len({getattr(m.experiment, name) for m in models}) > 1] or ["pairing"]
     lengths = len({model.step for model in models}) > 1
     groups: dict[str, dict[int, TrainedModel]] = {}
     for place, model in zip(places, models, strict=True):
-        parts = [model.experiment.pairing]
-        parts += [f"{name.replace('_', ' ')} {getattr(model.experiment, name)}" for name in varied]
+        parts = [_called(name, getattr(model.experiment, name)) for name in varied]
         parts += [f"{model.step:,} steps"] if lengths else []
         group = groups.setdefault(", ".join(parts), {})
         if model.experiment.seed in group:
@@ -146,6 +145,10 @@ def _grouped(places: Sequence[Path], models: Sequence[TrainedModel]) -> tuple[Gr
     # Python's sort is stable: independent first, the others as given.
     ordered = sorted(groups, key=lambda name: not name.startswith("independent"))
     return tuple(Group(name, tuple(groups[name][seed] for seed in sorted(groups[name]))) for name in ordered)
+
+
+def _called(name: str, value: float | str) -> str:
+    return value if isinstance(value, str) else f"{name.replace('_', ' ')} {value:g}"
 
 
 def _differences(models: Sequence[TrainedModel], groups: Sequence[Group]) -> tuple[str, ...]:

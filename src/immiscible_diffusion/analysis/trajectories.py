@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from immiscible_diffusion.data import to_pixels
-from immiscible_diffusion.figures import FONT_SIZE, LIGHT, literal, new_figure, to_png
+from immiscible_diffusion.figures import FONT_SIZE, LIGHT, footnote, literal, new_figure, to_png
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.runs import TrainedModel
 from immiscible_diffusion.sampling import sampling_steps
@@ -107,5 +107,5 @@ def plot_map(places: dict[str, NDArray[np.float32]], notes: dict[str, str], foot
     bar = figure.add_axes((0.3, low * 0.72, 0.4, 0.16 / (5.1 * rows + 1.1)))
     figure.colorbar(ScalarMappable(shade, MAP_COLOURS), cax=bar, orientation="horizontal", ticks=[0, 1])
     bar.set_xticklabels(["pure noise (grey dot)", "image (orange diamond)"], fontsize=FONT_SIZE - 2)
-    figure.text(0.01, 0.01, literal(foot), fontsize=FONT_SIZE - 2, color=LIGHT.faint, va="bottom")
+    footnote(figure, foot, LIGHT)
     return to_png(figure)

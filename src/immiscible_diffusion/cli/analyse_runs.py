@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from immiscible_diffusion.cli.findings import tell
+from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
 
 Runs = Annotated[tuple[Path, ...], tyro.conf.Positional]
 
@@ -102,4 +103,65 @@ def denoising(
     tell(finding, out)
 
 
-RUN_QUESTIONS: dict[str, Callable[..., None]] = {"stability": stability, "denoising": denoising}
+def scaling(
+    experiment: Annotated[str, tyro.conf.Positional],
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = AS_NAMED,
+    stds: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0),
+    pairing: str = "independent",
+    seeds: int = 3,
+    evaluations: tuple[int, ...] = (5, 20, 50),
+    judged_at: int = 20,
+    points: int = 10,
+    count: int = 1000,
+    real: int = 10_000,
+    trajectories: int = 128,
+    samples: int = 128,
+    features: str = "auto",
+    weights: Path | None = None,
+    jobs: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Does scaling the images do what pairing does? Trains at several image stds. (§3.3.3, §4.6, Fig. 8)
+
+    Given again with the same --out, it goes on where it stopped.
+
+    Args:
+        experiment: digits-ddim, digits-flow, fashion-mnist-ddim, fashion-mnist-flow, cifar10-ddim or
+            cifar10-flow.
+        settings: Settings that replace the experiment's own.
+        stds: Nominal stds to scale images to; the first is what the others are held against.
+        pairing: The pairing of all runs, in short.
+        seeds: Runs of each std, from --seed on.
+        evaluations: Network evaluations an image to measure at.
+        judged_at: The one that is judged by, and that is followed step by step.
+        points: Measurements along each run.
+        count: Images sampled for each measurement.
+        real: Real images at most in the distances of single steps.
+        trajectories: Ways that the map shows and the tangling scores count.
+        samples: Noisy points at each step for the posterior entropy.
+        features: Feature network, as for evaluate.
+        weights: File of the feature network's weights.
+        jobs: Runs to train at once; by default one a core, one on a GPU.
+        out: Folder of the runs and the finding; by default runs/analyse/scaling-EXPERIMENT.
+    """
+    from immiscible_diffusion.analysis.scaling import scaling
+    from immiscible_diffusion.comparison import Plan
+
+    chosen = chosen_experiment(experiment, settings)
+    plan = Plan((pairing,), seeds, evaluations, judged_at, points, count, features, weights, stds)
+    folder = out or Path("runs/analyse") / f"scaling-{chosen.name}"
+    try:
+        finding = scaling(
+            chosen, plan, folder, samples=samples, trajectories=trajectories, real=real, jobs=jobs
+        )
+    except KeyboardInterrupt:
+        print(f"\nStopped; what was trained is in {folder}. Give the same command again to go on.")
+        raise SystemExit(130) from None
+    tell(finding, folder)
+
+
+RUN_QUESTIONS: dict[str, Callable[..., None]] = {
+    "stability": stability,
+    "denoising": denoising,
+    "scaling": scaling,
+}

@@ -15,7 +15,7 @@ class Plan:
 
     pairings: short names; the baseline is the first "independent", or the first of all.
     image_stds: nominal stds to train at in place of the experiment's own; with several, every pairing is
-        trained at each, under a name such as "independent, image std 2", and the first is the baseline's.
+        trained at each, under a name such as "assigned, image std 2", and the first is the baseline's.
     evaluations: network evaluations per image to measure at. judged_at: the one the headline is about.
     points: measurements along each run, evenly spaced, the last at the end. count: images per measurement.
     features, weights: as `feature_network` takes them. Raises ValueError for a value out of range.
@@ -52,16 +52,14 @@ class Plan:
     @property
     def baseline(self) -> str:
         pairing = "independent" if "independent" in self.pairings else self.pairings[0]
-        return _name(pairing, self.image_stds[0]) if len(self.image_stds) > 1 else pairing
+        return _name(self, pairing, self.image_stds[0] if self.image_stds else None)
 
 
 def variants(experiment: Experiment, plan: Plan) -> dict[str, Experiment]:
     """What a plan trains of an experiment, by the name that its curves have; the experiment's own seed."""
     stds = plan.image_stds or (experiment.image_std,)
     return {
-        _name(pairing, std) if len(stds) > 1 else pairing: dataclasses.replace(
-            experiment, pairing=pairing, image_std=std
-        )
+        _name(plan, pairing, std): dataclasses.replace(experiment, pairing=pairing, image_std=std)
         for std in stds
         for pairing in plan.pairings
     }
@@ -73,5 +71,8 @@ def run_place(folder: Path, name: str, seed: int) -> Path:
     return folder / "runs" / f"{plain}-seed{seed}"
 
 
-def _name(pairing: str, image_std: float) -> str:
-    return f"{pairing}, image std {image_std:g}"
+def _name(plan: Plan, pairing: str, image_std: float | None) -> str:
+    """What tells a variant from the others: its pairing, its image std, or both."""
+    parts = [pairing] if len(plan.pairings) > 1 or len(plan.image_stds) < 2 else []
+    parts += [f"image std {image_std:g}"] if len(plan.image_stds) > 1 else []
+    return ", ".join(parts)
