@@ -20,7 +20,7 @@ def gallery(
 ) -> None:
     """Ask every question of some runs and write the answers to one page, which needs no network.
 
-    Stability and denoising of the networks; distance, miscibility, gaussianity and choose-k of their pairings.
+    Stability and denoising of the networks; distance, miscibility, gaussianity and choose-k of pairings.
     Findings in the folder that were made with the same settings are taken as they are.
 
     Args:
