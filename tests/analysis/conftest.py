@@ -16,7 +16,7 @@ def train(folder: Path, name: str = "digits-ddim", **settings: object) -> Path:
     chosen = {"steps": 12, "batch_size": 32, "rows": 200, "warmup_steps": 1, **settings}
     experiment: Experiment = dataclasses.replace(named_experiment(name), **chosen)
     place = folder / f"{name}-{'-'.join(map(str, settings.values()))}".replace(":", "-")
-    run = open_run(experiment, place, track=False)
+    run = open_run(experiment, place, log_with="none")
     for _ in advance(run, checkpoint_every=0, sheet_every=0, log_every=0):
         pass
     return place

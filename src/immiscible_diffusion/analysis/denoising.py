@@ -19,8 +19,8 @@ from immiscible_diffusion.comparison.formatting import number
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.evaluation import FeatureNetwork, Reference, distances, prepare_reference
 from immiscible_diffusion.randomness import derived_seed, generator_for
-from immiscible_diffusion.runs import TrainedModel
 from immiscible_diffusion.scoring import evaluation_labels
+from immiscible_diffusion.trained_model import TrainedModel
 
 MOST_ON_MAP = 10  # steps of a trajectory that t-SNE lays out
 FILM_ROWS = 3

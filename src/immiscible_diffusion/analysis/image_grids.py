@@ -1,6 +1,7 @@
 """Grids of images with named rows and columns."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -53,6 +54,11 @@ def plot_grid(
     if marked is not None:
         for row, column in marked.nonzero().tolist():
             corner = (column * (width + gap) - 0.5, row * (height + gap) - 0.5)
-            look = {"fill": False, "edgecolor": MARK, "linewidth": 2.4, "linestyle": (0, (2, 1))}
+            look: dict[str, Any] = {
+                "fill": False,
+                "edgecolor": MARK,
+                "linewidth": 2.4,
+                "linestyle": (0, (2, 1)),
+            }
             axes.add_patch(Rectangle(corner, width, height, clip_on=False, **look))
     return to_png(figure)

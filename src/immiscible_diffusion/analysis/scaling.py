@@ -170,7 +170,7 @@ def _picture(entropies: dict[str, dict[str, list[float]]], runs: TrainedRuns, sa
         share, error = np.array(curve["share_of_ln_n"]), 1.96 * np.array(curve["standard_error"])
         behind = np.linspace(0, 1, len(share))
         axes.fill_between(behind, share - error, share + error, color=style.colour, alpha=0.16, linewidth=0)
-        axes.add_line(line(style, behind, share.tolist()))
+        axes.add_line(line(style, behind.tolist(), share.tolist()))
         entries[name] = line(style)
     axes.axhline(1, color=LIGHT.ink, linestyle=DOTTED, linewidth=1.4)
     axes.autoscale_view()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,9 @@ from torch import Tensor
 
 from immiscible_diffusion.data import ImageData, to_pixels
 from immiscible_diffusion.experiment import Experiment
-from immiscible_diffusion.run_folder import load_data
-from immiscible_diffusion.runs import TrainedModel, load_trained
+from immiscible_diffusion.run_folder import load_data, read_description
 from immiscible_diffusion.sampling import sample
+from immiscible_diffusion.trained_model import TrainedModel, load_trained
 
 # A difference in one of these makes another group; any other that a run's quality hangs on is a warning.
 NAMED = ("pairing", "image_std", "network")
@@ -73,11 +72,11 @@ def load_runs(folders: Sequence[Path], data: str | None = None) -> TrainedRuns:
         model.network.to(device)
     fingerprints = [_fingerprint(place) for place in places]
     _check_same(places, models, fingerprints)
-    moved = {} if data is None else {"data": data}
-    images = load_data(dataclasses.replace(models[0].experiment, **moved))
+    trained = models[0].experiment
+    images = load_data(trained if data is None else dataclasses.replace(trained, data=data))
     if images.fingerprint != fingerprints[0]:
         raise ValueError(
-            f"data {data or models[0].experiment.data!r} is not what {str(places[0])!r} was trained on; "
+            f"data {data or trained.data!r} is not what {str(places[0])!r} was trained on; "
             "give its place with --data"
         )
     groups = _grouped(places, models)
@@ -105,7 +104,7 @@ def _runs_in(folder: Path) -> list[Path]:
 
 
 def _fingerprint(place: Path) -> str:
-    return str(json.loads((place / "data.json").read_text())["fingerprint"])
+    return str(read_description(place)["fingerprint"])
 
 
 def _check_same(places: Sequence[Path], models: Sequence[TrainedModel], fingerprints: Sequence[str]) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor
 from immiscible_diffusion.data import to_pixels
 from immiscible_diffusion.figures import FONT_SIZE, LIGHT, footnote, literal, new_figure, to_png
 from immiscible_diffusion.randomness import derived_seed
-from immiscible_diffusion.runs import TrainedModel
 from immiscible_diffusion.sampling import sampling_steps
+from immiscible_diffusion.trained_model import TrainedModel
 
 COMPONENTS = 50  # kept before t-SNE, as its authors do
 PERPLEXITY = 30
@@ -92,7 +92,9 @@ def plot_map(places: dict[str, NDArray[np.float32]], notes: dict[str, str], foot
         segments = np.stack([ways[:, :-1], ways[:, 1:]], axis=2).reshape(-1, 2, 2)
         behind = np.tile(np.linspace(0, 1, steps - 1), len(ways))
         axes.add_collection(
-            LineCollection(segments, array=behind, cmap=MAP_COLOURS, norm=shade, linewidth=1.1, alpha=0.8)
+            LineCollection(
+                list(segments), array=behind, cmap=MAP_COLOURS, norm=shade, linewidth=1.1, alpha=0.8
+            )
         )
         axes.plot(*path[0].T, "o", color=LIGHT.faint, markersize=2.5, linestyle="none")
         axes.plot(*path[-1].T, "D", color="#D55E00", markersize=3.5, linestyle="none")
