@@ -5,13 +5,16 @@ out of the paper; every pairing has its own marker and dashes too.
 """
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from torch import Tensor
 
 FONT_SIZE = 13
 DOTTED = (0, (1, 2))
@@ -114,6 +117,29 @@ def line(style: Style, horizontal: Sequence[float] = (), vertical: Sequence[floa
     """A line in the style of its pairing; without points, an entry for a legend."""
     look: dict[str, Any] = {"color": style.colour, "linestyle": style.dashes, "marker": style.marker}
     return Line2D(horizontal, vertical, linewidth=2.4, markersize=5.5, **look)
+
+
+def tiled(pixels: Tensor, paper: Paper, columns: int | None = None) -> Any:
+    """Lay images out as one array [R, S, 3] for `imshow`, with lines of paper between them.
+
+    pixels: uint8 [N, 1 or 3, H, W]. columns: a square-ish grid where not given.
+    """
+    count, channels, height, width = pixels.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    gap = image_gap(height)
+    paint = [int(paper.background[i : i + 2], 16) for i in (1, 3, 5)]
+    grid = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), paint, dtype=np.uint8)
+    for index, image in enumerate(pixels.cpu().numpy()):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        colours = np.repeat(image, 3, axis=0) if channels == 1 else image
+        grid[top : top + height, left : left + width] = colours.transpose(1, 2, 0)
+    return grid
+
+
+def image_gap(height: int) -> int:
+    """Pixels of paper that `tiled` leaves between images of this height."""
+    return max(1, height // 16)
 
 
 def literal(text: str) -> str:

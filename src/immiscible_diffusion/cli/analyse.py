@@ -6,8 +6,9 @@ from typing import Annotated, Any, Union
 import tyro
 
 from immiscible_diffusion.cli.analyse_pairing import PAIRING_QUESTIONS
+from immiscible_diffusion.cli.analyse_runs import RUN_QUESTIONS
 
-QUESTIONS: dict[str, Callable[..., None]] = {**PAIRING_QUESTIONS}
+QUESTIONS: dict[str, Callable[..., None]] = {**PAIRING_QUESTIONS, **RUN_QUESTIONS}
 
 # Made from a dictionary, for which X | Y has no way of writing.
 _Question: Any = Union[  # noqa: UP007

@@ -13,6 +13,7 @@ from immiscible_diffusion.cli.compare import compare, demo
 from immiscible_diffusion.cli.evaluate import evaluate
 from immiscible_diffusion.cli.export import export
 from immiscible_diffusion.cli.fit import fit
+from immiscible_diffusion.cli.gallery import gallery
 from immiscible_diffusion.cli.sample import sample
 from immiscible_diffusion.cli.train import train
 from immiscible_diffusion.pairing.suggestions import unknown
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "demo": demo,
     "analyse": analyse,
+    "gallery": gallery,
     "bench": bench,
 }
 

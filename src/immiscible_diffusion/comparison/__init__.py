@@ -10,9 +10,10 @@ from immiscible_diffusion.comparison.curves import (
     curves_of,
     pairing_names,
 )
+from immiscible_diffusion.comparison.plan import Plan, run_place, variants
 from immiscible_diffusion.comparison.plots import plot_curves, plot_samples, plot_speed_ups
 from immiscible_diffusion.comparison.report import write_joint_report, write_report
-from immiscible_diffusion.comparison.runner import Plan, run_comparison
+from immiscible_diffusion.comparison.runner import run_comparison
 from immiscible_diffusion.comparison.statistics import (
     Estimate,
     Interval,
@@ -20,6 +21,7 @@ from immiscible_diffusion.comparison.statistics import (
     Summary,
     bootstrap_interval,
     first_crossing,
+    mean_over_seeds,
     student_t_interval,
     summarize,
 )
@@ -54,6 +56,7 @@ __all__ = [
     "headline",
     "judge",
     "markdown_table",
+    "mean_over_seeds",
     "pairing_names",
     "plot_curves",
     "plot_samples",
@@ -61,9 +64,11 @@ __all__ = [
     "results_table",
     "rich_table",
     "run_comparison",
+    "run_place",
     "seeds_table",
     "student_t_interval",
     "summarize",
+    "variants",
     "verdict",
     "write_joint_report",
     "write_report",

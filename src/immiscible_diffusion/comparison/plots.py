@@ -26,6 +26,7 @@ from immiscible_diffusion.figures import (
     literal,
     new_figure,
     styles_for,
+    tiled,
     to_png,
 )
 
@@ -107,7 +108,7 @@ def plot_samples(
     check_samples(comparison, samples)
     at = comparison.judged_at
     shown = [summary for summary in summaries if summary.pairing in samples]
-    grids = [_tiled(samples[summary.pairing][:most].cpu().numpy(), paper) for summary in shown]
+    grids = [tiled(samples[summary.pairing][:most], paper) for summary in shown]
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
     tall, wide, _ = grids[0].shape
@@ -208,18 +209,3 @@ def _hollow(style: Style, paper: Paper) -> Line2D:
 
 def _name(summary: Summary, separator: str) -> str:
     return f"{summary.pairing}{separator}({say.seeds_words(len(summary.seeds))})"
-
-
-def _tiled(images: Any, paper: Paper) -> Any:
-    """uint8 [N, C, H, W] to one square-ish grid [R, S, 3] with lines of paper between the images."""
-    count, channels, height, width = images.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = -(-count // columns)
-    gap = max(1, height // 16)
-    paint = [int(paper.background[i : i + 2], 16) for i in (1, 3, 5)]
-    grid = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), paint, dtype=np.uint8)
-    for index, image in enumerate(images):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        colours = np.repeat(image, 3, axis=0) if channels == 1 else image
-        grid[top : top + height, left : left + width] = colours.transpose(1, 2, 0)
-    return grid

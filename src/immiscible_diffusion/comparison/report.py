@@ -1,6 +1,5 @@
 """One self-contained page that says what a comparison found, with its pictures and raw results beside it."""
 
-import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
 from immiscible_diffusion.atomic_files import write_bytes
@@ -25,6 +23,7 @@ from immiscible_diffusion.comparison.table import (
 )
 from immiscible_diffusion.comparison.verdicts import Verdict, headline, judge
 from immiscible_diffusion.figures import DARK, LIGHT, styles_for
+from immiscible_diffusion.pages import data_uri, flattened, render
 
 Section = tuple[Comparison, Mapping[str, Tensor]]
 
@@ -39,11 +38,11 @@ class _Picture:
 
     @property
     def light_uri(self) -> str:
-        return _data_uri("image/png", self.light)
+        return data_uri("image/png", self.light)
 
     @property
     def dark_uri(self) -> str:
-        return _data_uri("image/png", self.dark)
+        return data_uri("image/png", self.dark)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class _View:
 
     @property
     def results_uri(self) -> str:
-        return _data_uri("application/json", self.results_text.encode())
+        return data_uri("application/json", self.results_text.encode())
 
     @property
     def results(self) -> Any:
@@ -94,15 +93,7 @@ def write_joint_report(sections: Sequence[Section], folder: Path, seed: int = 0)
         raise ValueError("sections is empty: give at least one (comparison, samples)")
     prefixes = _prefixes([comparison.experiment for comparison, _ in sections])
     views = [_view(section, prefix, seed) for section, prefix in zip(sections, prefixes, strict=True)]
-    environment = Environment(
-        loader=PackageLoader("immiscible_diffusion.comparison", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["unbroken"] = _unbroken
-    page = environment.get_template("report.html").render(views=views)
+    page = render("comparison/report.html", views=views)
     folder.mkdir(parents=True, exist_ok=True)
     for view, prefix in zip(views, prefixes, strict=True):
         write_bytes(folder / view.results_name, view.results_text.encode())
@@ -134,7 +125,7 @@ def _view(section: Section, prefix: str, seed: int) -> _View:
             "evaluations": evaluations_table(comparison, summaries),
             "seeds": seeds_table(comparison),
             "settings": Table(
-                "Every setting of the runs", ("Setting", "Value"), _flattened(comparison.settings)
+                "Every setting of the runs", ("Setting", "Value"), flattened(comparison.settings)
             ),
             "environment": Table("Where it ran", ("What", "Value"), tuple(comparison.environment.items())),
         },
@@ -177,17 +168,6 @@ def _pictures(
     return pictures
 
 
-def _flattened(settings: dict[str, Any], above: str = "") -> tuple[tuple[str, str], ...]:
-    """Nested settings as rows with dotted names."""
-    rows: list[tuple[str, str]] = []
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            rows += _flattened(value, f"{above}{name}.")
-        else:
-            rows.append((f"{above}{name}", value if isinstance(value, str) else json.dumps(value)))
-    return tuple(rows)
-
-
 def _prefixes(experiments: list[str]) -> list[str]:
     """File name prefixes from experiment names: none for a single experiment, distinct ones for several."""
     if len(experiments) == 1:
@@ -201,12 +181,3 @@ def _prefixes(experiments: list[str]) -> list[str]:
             prefix, number = f"{plain}-{number}-", number + 1
         prefixes.append(prefix)
     return prefixes
-
-
-def _unbroken(cell: str) -> str:
-    """Let a table cell break before its interval only."""
-    return cell.replace(" ", "\u00a0").replace("\u00a0(", " (")
-
-
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

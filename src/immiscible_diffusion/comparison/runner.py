@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,56 +12,16 @@ from torch import Tensor
 from immiscible_diffusion.atomic_files import write_text, written_aside
 from immiscible_diffusion.comparison.curves import Comparison, Curve, Point, Score
 from immiscible_diffusion.comparison.parallel import Report, default_jobs, in_processes
+from immiscible_diffusion.comparison.plan import Plan, run_place, variants
 from immiscible_diffusion.couplings import semidiscrete_of
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.evaluation import Reference, feature_network, prepare_reference
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import SHEET_IMAGES
-from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.run_folder import load_data
 from immiscible_diffusion.runs import Run, advance, averaged, open_run
 from immiscible_diffusion.scoring import score_network
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a comparison trains and how it is judged.
-
-    pairings: short names; the baseline is the first "independent", or the first of all.
-    evaluations: network evaluations per image to measure at. judged_at: the one the headline is about.
-    points: measurements along each run, evenly spaced, the last at the end. count: images per measurement.
-    features, weights: as `feature_network` takes them. Raises ValueError for a value out of range.
-    """
-
-    pairings: tuple[str, ...] = ("independent", "nearest:8", "assigned")
-    seeds: int = 3
-    evaluations: tuple[int, ...] = (5, 20, 50)
-    judged_at: int = 20
-    points: int = 10
-    count: int = 2000
-    features: str = "auto"
-    weights: Path | None = None
-
-    def __post_init__(self) -> None:
-        names = tuple(canonical_name(name) for name in self.pairings)
-        object.__setattr__(self, "pairings", names)
-        if len(names) < 2 or len(set(names)) < len(names):
-            raise ValueError(f"pairings must be two or more different ones, got {' '.join(names) or 'none'}")
-        for name in ("seeds", "points"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if self.count < 2:
-            raise ValueError(f"count must be 2 images or more, got {self.count}; 2000 is usual here")
-        if any(number < 1 for number in self.evaluations) or self.judged_at not in self.evaluations:
-            raise ValueError(
-                f"evaluations must be 1 or more and hold judged_at, got {self.evaluations} "
-                f"and {self.judged_at}"
-            )
-
-    @property
-    def baseline(self) -> str:
-        return "independent" if "independent" in self.pairings else self.pairings[0]
 
 
 def run_comparison(
@@ -91,14 +50,18 @@ def run_comparison(
     if network.accuracy is not None:
         report(f"features: {network.name}, right on {network.accuracy:.1%} of held-out images")
     # Seeds outside, so that an interrupted comparison has whole seeds to show.
-    one_each = [
-        dataclasses.replace(experiment, pairing=pairing, seed=experiment.seed + number)
-        for number in range(plan.seeds)
-        for pairing in plan.pairings
-    ]
-    places = [folder / "runs" / f"{one.pairing.replace(':', '-')}-seed{one.seed}" for one in one_each]
+    kinds, one_each = zip(
+        *(
+            (kind, dataclasses.replace(one, seed=experiment.seed + number))
+            for number in range(plan.seeds)
+            for kind, one in variants(experiment, plan).items()
+        ),
+        strict=True,
+    )
+    places = [run_place(folder, kind, one.seed) for kind, one in zip(kinds, one_each, strict=True)]
     names = [
-        f"{number}/{len(one_each)} {one.pairing} seed {one.seed}" for number, one in enumerate(one_each, 1)
+        f"{number}/{len(one_each)} {kind} seed {one.seed}"
+        for number, (kind, one) in enumerate(zip(kinds, one_each, strict=True), 1)
     ]
     tasks = [(one, plan, place, name) for one, place, name in zip(one_each, places, names, strict=True)]
     unfinished = sum(not _finished(one, plan, place) for one, place in zip(one_each, places, strict=True))
@@ -109,14 +72,16 @@ def run_comparison(
         reference = prepare_reference(data.pixels, network)
         curves = [_curve(*task, data, reference, report) for task in tasks]
     samples = {
-        one.pairing: load_file(place / "sheet.safetensors")["pixels"]
-        for one, place in zip(one_each, places, strict=True)
+        kind: load_file(place / "sheet.safetensors")["pixels"]
+        for kind, one, place in zip(kinds, one_each, places, strict=True)
         if one.seed == experiment.seed
     }
     comparison = Comparison(
         experiment=experiment.name,
         baseline=plan.baseline,
-        curves=tuple(curves),
+        curves=tuple(
+            dataclasses.replace(curve, pairing=kind) for kind, curve in zip(kinds, curves, strict=True)
+        ),
         evaluations=plan.evaluations,
         judged_at=plan.judged_at,
         feature_network=network.name,
@@ -133,6 +98,8 @@ def _settings(experiment: Experiment, plan: Plan, jobs: int) -> dict[str, Any]:
     """Everything that names a comparison but the pairings."""
     settings = dataclasses.asdict(experiment)
     del settings["pairing"], settings["seed"]
+    if plan.image_stds:
+        settings["image_std"] = list(plan.image_stds)
     return {
         **settings,
         "objective": {"kind": type(experiment.objective).__name__, **settings["objective"]},

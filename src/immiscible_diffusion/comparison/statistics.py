@@ -126,6 +126,11 @@ def student_t_interval(values: Sequence[float], confidence: float = CONFIDENCE) 
     return Interval(float(numbers.mean()) - half, float(numbers.mean()) + half)
 
 
+def mean_over_seeds(values: Sequence[float]) -> Estimate:
+    """Mean of one value a seed, with its Student-t interval."""
+    return Estimate(float(np.mean(values)), student_t_interval(values), tuple(values))
+
+
 def bootstrap_interval(
     values: Sequence[float],
     generator: np.random.Generator,
@@ -163,7 +168,9 @@ def _summary(comparison: Comparison, pairing: str, generator: np.random.Generato
     pairs = [(run, baseline[run.seed]) for run in runs]
 
     def means(value: Callable[[Curve, Curve, int], float]) -> dict[int, Estimate]:
-        return {n: _mean([value(run, base, n) for run, base in pairs]) for n in comparison.evaluations}
+        return {
+            n: mean_over_seeds([value(run, base, n) for run, base in pairs]) for n in comparison.evaluations
+        }
 
     return Summary(
         pairing=pairing,
@@ -203,10 +210,6 @@ def _ratio(baseline: float, pairing: float) -> float:
     if pairing == 0:
         return 1.0 if baseline == 0 else math.inf
     return baseline / pairing
-
-
-def _mean(values: list[float]) -> Estimate:
-    return Estimate(float(np.mean(values)), student_t_interval(values), tuple(values))
 
 
 def _median(values: list[float], generator: np.random.Generator) -> Estimate:
