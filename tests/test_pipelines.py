@@ -17,7 +17,7 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.generation import generate
 from immiscible_diffusion.networks import build_network
-from immiscible_diffusion.objectives import Diffusion, FlowMatching
+from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching, Objective
 from immiscible_diffusion.pipelines import ScaledImagePipeline, build_pipeline, export_pipeline
 from immiscible_diffusion.runs import advance, open_run
 from immiscible_diffusion.sampling import sample
@@ -122,6 +122,22 @@ def test_other_runs_load_as_our_pipeline(tmp_path: Path, settings: dict[str, Any
     )
     with pytest.raises(ValueError, match=r"expected .*unet"):  # it would decode at the wrong scale
         DDIMPipeline.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("objective", "steps"), [(Consistency(), 1), (Consistency(), 3), (Consistency(), None), (EDM(), 6)]
+)
+def test_added_noise_and_fresh_noise_are_the_samplers_own(
+    tmp_path: Path, objective: Objective, steps: int | None
+) -> None:
+    experiment = small(network="mlp", objective=objective, class_conditional=True, image_std=1.0)
+    network = untrained(experiment)
+    pipeline = ScaledImagePipeline.from_pretrained(exported(experiment, network, tmp_path))
+    labels = torch.arange(6)
+    pictures = pipeline(6, drawn()[1], steps, class_labels=labels).images
+    pixels = generate(experiment, network, SHAPE, 6, steps or 4, drawn()[1], labels=labels)
+    assert float(pixels.float().std()) > 10
+    np.testing.assert_array_equal(np.stack([np.asarray(one) for one in pictures]), pixels[:, 0].numpy())
 
 
 def test_labels_samplers_and_outputs_are_the_callers_choice() -> None:

@@ -40,7 +40,7 @@ def test_every_command_runs_in_the_order_printed(tmp_path: Path) -> None:
         _, name, *rest = shlex.split(command)
         if "../shared" in command and not (ROOT.parent / "shared" / "data").exists():
             continue  # said by the tests of the data itself
-        out = ["--out", f"runs/{name}-{len(rest)}"] if "--data" in rest else []
+        out = ["--out", f"runs/{name}-{rest[0]}"] if "--data" in rest else []
         done = subprocess.run(
             [sys.executable, "-m", "immiscible_diffusion.cli", name, *rest, *SHORTER[name], *out],
             cwd=tmp_path / "checkout",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.experiments import experiment_names, named_experiment
     from immiscible_diffusion.networks import build_network
-    from immiscible_diffusion.objectives import Diffusion, FlowMatching, Objective
+    from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching, Objective
     from immiscible_diffusion.runs import advance, open_run
     from immiscible_diffusion.sampling import sample, sampling_steps
     from immiscible_diffusion.trained_model import load_trained
@@ -49,7 +49,9 @@ _LATER = {
     **dict.fromkeys(["Comparison", "Plan", "run_comparison", "write_report"], ("comparison", "evaluate")),
     **dict.fromkeys(["distances", "feature_network", "prepare_reference"], ("evaluation", "evaluate")),
     **dict.fromkeys(["ImageData", "load_images", "mean_image", "to_clean", "to_pixels"], ("data", "train")),
-    **dict.fromkeys(["Diffusion", "FlowMatching", "Objective"], ("objectives", "train")),
+    **dict.fromkeys(
+        ["EDM", "Consistency", "Diffusion", "FlowMatching", "Objective"], ("objectives", "train")
+    ),
     **dict.fromkeys(["advance", "open_run"], ("runs", "train")),
     **dict.fromkeys(["experiment_names", "named_experiment"], ("experiments", "train")),
     **dict.fromkeys(["sample", "sampling_steps"], ("sampling", "train")),
@@ -59,9 +61,11 @@ _LATER = {
 }
 
 __all__ = [
+    "EDM",
     "AcrossRanks",
     "Assigned",
     "Comparison",
+    "Consistency",
     "Diffusion",
     "Duals",
     "Experiment",

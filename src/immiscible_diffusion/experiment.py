@@ -6,13 +6,19 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from immiscible_diffusion.data import BadData
-from immiscible_diffusion.objectives import Diffusion, FlowMatching
+from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching
 from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.pairing.suggestions import unknown
 
 Precision = Literal["no", "bf16", "fp16"]
 FORMAT = 1  # of config.json
-OBJECTIVES = {"diffusion": Diffusion, "flow-matching": FlowMatching}
+AnyObjective = Diffusion | FlowMatching | EDM | Consistency
+OBJECTIVES: dict[str, type[AnyObjective]] = {
+    "diffusion": Diffusion,
+    "flow-matching": FlowMatching,
+    "edm": EDM,
+    "consistency": Consistency,
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Experiment:
     name: str
     data: str
     network: str
-    objective: Diffusion | FlowMatching
+    objective: AnyObjective
     pairing: str = "nearest:8"
     image_std: float = 0.5
     flip: bool = False

@@ -105,11 +105,12 @@ def _snippet(
     labels = ""
     if experiment.class_conditional:
         labels = f", class_labels={[number % len(data['class_names']) for number in range(4)]}"
+    steps = experiment.objective.evaluations[-1]
     return f"""import torch
 from {library} import {name}
 
 pipeline = {name}.from_pretrained({json.dumps(load_from, ensure_ascii=False)})
 generator = torch.Generator().manual_seed(0)
-images = pipeline(batch_size=4, num_inference_steps=50, generator=generator{labels}).images
+images = pipeline(batch_size=4, num_inference_steps={steps}, generator=generator{labels}).images
 images[0].save("sample.png")
 """

@@ -25,7 +25,7 @@ from immiscible_diffusion.model_card import model_card, objective_settings
 from immiscible_diffusion.networks import ImageUNet, ResidualMLP, Shape
 from immiscible_diffusion.objectives import Diffusion
 from immiscible_diffusion.pairing.suggestions import unknown
-from immiscible_diffusion.sampling import sampling_steps
+from immiscible_diffusion.sampling import ADAPTIVE, sampling_steps
 
 OUTPUT_TYPES = ("pil", "np", "pt")
 
@@ -48,7 +48,7 @@ class SavedMLP(ModelMixin, ConfigMixin):
 
 
 class ScaledImagePipeline(DiffusionPipeline):
-    """What diffusers has no pipeline for: images at any scale, flow matching, class labels, our MLP.
+    """What diffusers has no pipeline for: images at any scale, class labels, our MLP, other objectives.
 
     network: a `UNet2DModel` or `SavedMLP`. objective: its name and settings as in a run's config.json.
     image_std: the scale that the network was trained at; images are brought back from it.
@@ -79,16 +79,18 @@ class ScaledImagePipeline(DiffusionPipeline):
         self,
         batch_size: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
-        num_inference_steps: int = 50,
+        num_inference_steps: int | None = None,
         class_labels: int | Sequence[int] | Tensor | None = None,
         sampler: str | None = None,
+        tolerance: float | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
     ) -> Any:
         """Sample `batch_size` images with the project's own sampler.
 
+        num_inference_steps: 50 by default, for consistency 4; none for dopri5, which takes `tolerance`.
         class_labels: one class number for all images or one for each, for a class-conditional network.
-        sampler: "ddim" or "heun" for diffusion, "euler" or "heun" for flow matching; None for the first.
+        sampler: as `sampling_steps` takes it; None for the objective's first.
         output_type: "pil"; or, in [0, 1], "np" [B, H, W, C] or "pt" [B, C, H, W].
         Returns an `ImagePipelineOutput`, or with `return_dict` off a tuple of the images.
         Raises ValueError for unknown names, and labels that are missing, too many or out of range.
@@ -98,6 +100,9 @@ class ScaledImagePipeline(DiffusionPipeline):
         labels = self._labels(class_labels, batch_size)
         settings = dict(self.config.objective)
         objective = OBJECTIVES[settings.pop("name")](**settings)
+        steps = num_inference_steps
+        if steps is None and sampler != ADAPTIVE:
+            steps = objective.evaluations[-1]
         size = self.network.config.sample_size
         height, width = (size, size) if isinstance(size, int) else size
         # Drawn and kept in float32, as in `generate`: only the network works in its own precision.
@@ -107,9 +112,16 @@ class ScaledImagePipeline(DiffusionPipeline):
             device=self._execution_device,
             dtype=torch.float32,
         )
-        with self.progress_bar(total=num_inference_steps) as bar:
+        with self.progress_bar(total=steps or 1) as bar:
             for step in sampling_steps(
-                objective, self._predict, images, num_inference_steps, sampler=sampler, condition=labels
+                objective,
+                self._predict,
+                images,
+                steps,
+                sampler=sampler,
+                condition=labels,
+                tolerance=tolerance,
+                generator=generator,
             ):
                 images = step.noisy
                 bar.update()

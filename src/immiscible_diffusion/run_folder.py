@@ -33,6 +33,11 @@ def load_data(experiment: Experiment) -> ImageData:
 
 
 def check_same_settings(stored: Experiment, given: Experiment, folder: Path) -> None:
+    if stored.steps != given.steps and stored.objective.depends_on_length:
+        raise ValueError(
+            f"steps cannot change from {stored.steps} to {given.steps} in run {str(folder)!r}: its "
+            f"curriculum is spread over them; resume it with --steps {stored.steps}, or choose another --out"
+        )
     before, now = dataclasses.asdict(stored), dataclasses.asdict(given)
     differing = [name for name in before if name != "steps" and before[name] != now[name]]
     if differing:

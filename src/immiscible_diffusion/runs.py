@@ -79,7 +79,8 @@ def open_run(
 
     data: already loaded, else loaded here. log_with: where metrics go besides metrics.jsonl: "tensorboard",
     "none", or another tracker of accelerate's that is installed.
-    A resumed run may be given more steps; every other setting must be the one it began with.
+    A resumed run may be given more steps, unless its objective has a curriculum over them; every other
+    setting must be the one it began with.
     Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings, data
     or weights differ from the run's, and for fp16 on a CPU or an unknown tracker, OSError where the folder
     cannot be written.

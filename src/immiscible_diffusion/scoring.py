@@ -26,24 +26,34 @@ def score_network(
     network: nn.Module,
     data: ImageData,
     reference: Reference,
-    evaluations: Iterable[int],
+    evaluations: Iterable[int | None],
     count: int,
     *,
     sampler: str | None = None,
-    report: Callable[[int, Distances], None] | None = None,
-) -> tuple[dict[int, Distances], dict[int, Tensor]]:
+    tolerance: float | None = None,
+    report: Callable[[int | None, Distances], None] | None = None,
+) -> tuple[dict[int | None, Distances], dict[int | None, Tensor]]:
     """Sample `count` images at each number of network evaluations, and measure their distance to real ones.
 
     The noise is a function of the experiment's seed alone: equal for every pairing, step and network.
-    report: called with each result as it is ready.
+    evaluations: (None,) for dopri5, which takes `tolerance`. report: called with each result as it is ready.
     Returns distances and images (uint8 [count, C, H, W]) by number of evaluations.
     """
     labels = evaluation_labels(experiment, data.labels, count)
-    scores, images = {}, {}
+    scores: dict[int | None, Distances] = {}
+    images: dict[int | None, Tensor] = {}
     for number in evaluations:
         generator = generator_for(experiment.seed, "evaluation")
         images[number] = generate(
-            experiment, network, data.shape, count, number, generator, labels=labels, sampler=sampler
+            experiment,
+            network,
+            data.shape,
+            count,
+            number,
+            generator,
+            labels=labels,
+            sampler=sampler,
+            tolerance=tolerance,
         )
         scores[number] = distances(
             reference, images[number], seed=derived_seed(experiment.seed, "evaluation", 2) % 2**31

@@ -41,7 +41,7 @@ class Batch:
 
     clean: Tensor  # [B, C, H, W] at training scale
     condition: Tensor | None  # int64 [B]
-    time: Tensor  # [B]
+    time: Tensor  # [B] or [B, ...], as the objective draws it
     rows: Tensor  # int64 [B], row numbers in the data set
 
 
@@ -54,7 +54,8 @@ def make_batch(
     """
     own = slice(rank, None, processes)
     rows = batch_rows(len(data.pixels), experiment.batch_size, step, experiment.seed)
-    time = experiment.objective.draw_times(len(rows), generator_for(experiment.seed, "time", step))
+    progress = step / experiment.steps
+    time = experiment.objective.draw_times(len(rows), generator_for(experiment.seed, "time", step), progress)
     pixels = data.pixels[rows[own]]
     if experiment.flip:
         flipped = torch.rand(len(rows), generator=generator_for(experiment.seed, "flip", step)) < 0.5
@@ -74,9 +75,9 @@ def training_steps(
 ) -> Iterator[TrainingStep]:
     """Train from `first_step` completed steps to the end, yielding after every step.
 
-    network and optimizer: already prepared by `accelerator`. Every draw depends on the experiment's seed and
-    the step alone, so a run taken up at any step goes on as if never stopped. A step whose loss or gradient
-    norm is not finite changes no weight and no optimiser state, on any process.
+    network and optimizer: already prepared by `accelerator`. Every draw depends on the experiment and the
+    step alone, so a run taken up at any step goes on as if never stopped. A step whose loss or gradient norm
+    is not finite changes no weight and no optimiser state, on any process.
     Raises ValueError where processes or pieces do not divide the batch, TornUpdateError where the optimiser
     fails.
     """

@@ -175,7 +175,10 @@ def test_times_are_drawn_from_the_generator(objective: Objective) -> None:
         (lambda: Diffusion(training_steps=1), "training_steps must be 2 or more, got 1"),
         (lambda: Diffusion().times(1001), "steps must be from 1 to 1000 for this schedule, got 1001"),
         (lambda: FlowMatching().times(0), "steps must be 1 or more, got 0"),
-        (lambda: sampling_steps(FlowMatching(), wavy, gaussian(0), 5, sampler="ddim"), "valid: euler, heun"),
+        (
+            lambda: sampling_steps(FlowMatching(), wavy, gaussian(0), 5, sampler="ddim"),
+            "valid: dopri5, euler",
+        ),
         (lambda: sampling_steps(Diffusion(), wavy, gaussian(0), 5, sampler="hein"), "did you mean 'heun'"),
     ],
 )

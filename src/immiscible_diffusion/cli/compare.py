@@ -19,8 +19,8 @@ def compare(
     settings: Annotated[Settings, tyro.conf.arg(name="")] = AS_NAMED,
     pairings: tuple[str, ...] = ("independent", "nearest", "assigned"),
     seeds: int = 3,
-    evaluations: tuple[int, ...] = (5, 20, 50),
-    judged_at: int = 20,
+    evaluations: tuple[int, ...] | None = None,
+    judged_at: int | None = None,
     points: int = 10,
     count: int = 2000,
     features: str = "auto",
@@ -34,13 +34,14 @@ def compare(
     pairings and seeds can be added.
 
     Args:
-        experiment: digits-ddim, digits-flow, fashion-mnist-ddim, fashion-mnist-flow, cifar10-ddim or
-            cifar10-flow.
+        experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
+            cifar10-edm.
         settings: Settings that replace the experiment's own.
         pairings: Short names, such as independent nearest:4 nearest:4:uncentred nearest:2.5:dot assigned.
         seeds: Runs of each pairing, from --seed on.
-        evaluations: Network evaluations an image to measure at.
-        judged_at: The one that the headline is about.
+        evaluations: Network evaluations an image to measure at; by default 5, 20 and 50, for a consistency
+            model 1, 2 and 4.
+        judged_at: The one that the headline is about; by default 20, for a consistency model 1.
         points: Measurements along each run.
         count: Images sampled for each measurement.
         features: Feature network, as for evaluate.
@@ -51,7 +52,16 @@ def compare(
     from immiscible_diffusion.comparison import Plan
 
     chosen = chosen_experiment(experiment, settings)
-    plan = Plan(pairings, seeds, evaluations, judged_at, points, count, features, weights)
+    plan = Plan(
+        pairings,
+        seeds,
+        evaluations or chosen.objective.evaluations,
+        chosen.objective.judged_at if judged_at is None else judged_at,
+        points,
+        count,
+        features,
+        weights,
+    )
     folder = out or Path("runs") / f"compare-{chosen.name}"
     _report([_compared(chosen, plan, folder, jobs)], folder)
 

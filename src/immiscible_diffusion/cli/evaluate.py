@@ -1,7 +1,7 @@
 """`immiscible evaluate`: the distance of a run's images to real ones."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -9,9 +9,10 @@ import tyro
 def evaluate(
     run: Annotated[Path, tyro.conf.Positional],
     checkpoint: str = "newest",
-    evaluations: tuple[int, ...] = (5, 20, 50),
+    evaluations: tuple[int, ...] | None = None,
     count: int = 2000,
     sampler: str | None = None,
+    tolerance: float | None = None,
     features: str = "auto",
     weights: Path | None = None,
     data: str | None = None,
@@ -21,9 +22,11 @@ def evaluate(
     Args:
         run: Folder of the run.
         checkpoint: newest, best (of those that train --evaluate-every measured), or a step's number.
-        evaluations: Sampler steps to measure at.
+        evaluations: Sampler steps to measure at; by default 5, 20 and 50, for a consistency model 1, 2 and 4.
         count: Images to sample; distances fall with the count, so compare equal ones.
-        sampler: ddim or heun for diffusion, euler or heun for flow matching.
+        sampler: ddim or heun for diffusion; euler, heun or dopri5 for flow matching and EDM; multistep for
+            consistency.
+        tolerance: Error that dopri5 keeps its steps within, 1e-5 by default; it chooses their number itself.
         features: Network whose features are compared: inception (then the distance is the FID), probe (a
             small classifier trained once on the data's labels), resnet (CIFAR-10, with --weights), pixels
             (the image itself), or auto:
@@ -38,12 +41,19 @@ def evaluate(
 
     from immiscible_diffusion.atomic_files import write_text
     from immiscible_diffusion.evaluation import Distances, feature_network, prepare_reference
+    from immiscible_diffusion.generation import counted_evaluations
     from immiscible_diffusion.run_folder import load_data
+    from immiscible_diffusion.sampling import ADAPTIVE, TOLERANCE, chosen_sampler
     from immiscible_diffusion.scoring import score_network
     from immiscible_diffusion.trained_model import load_trained
 
     model = load_trained(run, checkpoint)
     experiment = model.experiment if data is None else dataclasses.replace(model.experiment, data=data)
+    steps: tuple[int | None, ...] = (None,)
+    if evaluations is not None or sampler != ADAPTIVE:
+        steps = evaluations or experiment.objective.evaluations
+    for number in steps:
+        chosen = chosen_sampler(experiment.objective, sampler, number, tolerance)
     images = load_data(experiment)
     network = feature_network(features, images, weights=weights)
     reference = prepare_reference(images.pixels, network)
@@ -52,28 +62,34 @@ def evaluate(
         f"{len(images.pixels):,} real ones, features {network.name}"
     )
 
-    def report(number: int, scored: Distances) -> None:
+    measured: dict[str, dict[str, Any]] = {}
+
+    def report(number: int | None, scored: Distances) -> None:
+        made = counted.per_image(count)
+        counted.images = 0
+        measured[f"{number or made:g}"] = {**dataclasses.asdict(scored), "network_evaluations": made}
+        name = (
+            f"{made:4g} evaluations" if number in (None, made) else f"{number:4d} steps, {made:g} evaluations"
+        )
         print(
-            f"{number:4d} evaluations: {scored.distance_name} {scored.frechet:.4f}, "
-            f"kernel distance {scored.kernel:.5f}",
+            f"{name}: {scored.distance_name} {scored.frechet:.4f}, kernel distance {scored.kernel:.5f}",
             flush=True,
         )
 
-    scores, _ = score_network(
-        experiment,
-        model.network.to(Accelerator().device),
-        images,
-        reference,
-        evaluations,
-        count,
-        sampler=sampler,
-        report=report,
-    )
-    result = {
-        "step": model.step,
-        "pairing": experiment.pairing,
-        "sampler": sampler or experiment.objective.samplers[0],
-        "evaluations": {str(number): dataclasses.asdict(scored) for number, scored in scores.items()},
-    }
+    with counted_evaluations(model.network.to(Accelerator().device)) as counted:
+        score_network(
+            experiment,
+            model.network,
+            images,
+            reference,
+            steps,
+            count,
+            sampler=sampler,
+            tolerance=tolerance,
+            report=report,
+        )
+    result = {"step": model.step, "pairing": experiment.pairing, "sampler": chosen, "evaluations": measured}
+    if chosen == ADAPTIVE:
+        result["tolerance"] = tolerance or TOLERANCE
     write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     print(f"Wrote {run / 'evaluation.json'}")

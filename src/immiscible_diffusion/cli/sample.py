@@ -10,8 +10,9 @@ def sample(
     run: Annotated[Path, tyro.conf.Positional],
     checkpoint: str = "newest",
     count: int = 64,
-    evaluations: int = 50,
+    evaluations: int | None = None,
     sampler: str | None = None,
+    tolerance: float | None = None,
     classes: list[int] | None = None,
     seed: int = 0,
     out: Path | None = None,
@@ -23,8 +24,11 @@ def sample(
         run: Folder of the run.
         checkpoint: newest, best (of those that train --evaluate-every measured), or a step's number.
         count: Images to sample.
-        evaluations: Sampler steps; each evaluates the network once (heun twice).
-        sampler: ddim or heun for diffusion, euler or heun for flow matching.
+        evaluations: Sampler steps; each evaluates the network once (heun twice). By default 50, for a
+            consistency model 4.
+        sampler: ddim or heun for diffusion; euler, heun or dopri5 for flow matching and EDM; multistep for
+            consistency.
+        tolerance: Error that dopri5 keeps its steps within, 1e-5 by default; it chooses their number itself.
         classes: Class numbers to sample in turn, for a class-conditional run; all of them by default.
         seed: Seed of the noise.
         out: PNG file to write, or folder with --separate; by default in the run's folder.
@@ -33,9 +37,10 @@ def sample(
     import torch
     from accelerate import Accelerator
 
-    from immiscible_diffusion.generation import generate
+    from immiscible_diffusion.generation import counted_evaluations, generate
     from immiscible_diffusion.pictures import save_sheet
     from immiscible_diffusion.randomness import generator_for
+    from immiscible_diffusion.sampling import ADAPTIVE
     from immiscible_diffusion.trained_model import load_trained
 
     if count < 1:
@@ -49,21 +54,26 @@ def sample(
         labels = torch.tensor(chosen)[torch.arange(count) % len(chosen)]
     elif classes:
         raise ValueError("--classes needs a class-conditional run; train one with --class-conditional")
-    pixels = generate(
-        model.experiment,
-        model.network.to(Accelerator().device),
-        model.shape,
-        count,
-        evaluations,
-        generator_for(seed, "samples"),
-        labels=labels,
-        sampler=sampler,
-    )
+    if evaluations is None and sampler != ADAPTIVE:
+        evaluations = model.experiment.objective.evaluations[-1]
+    with counted_evaluations(model.network.to(Accelerator().device)) as counted:
+        pixels = generate(
+            model.experiment,
+            model.network,
+            model.shape,
+            count,
+            evaluations,
+            generator_for(seed, "samples"),
+            labels=labels,
+            sampler=sampler,
+            tolerance=tolerance,
+        )
+    made = f"{counted.per_image(count):g} network evaluations each"
     if separate:
         folder = out or run / f"samples-step{model.step}"
         for number, image in enumerate(pixels):
             save_sheet(image[None], folder / f"{number:06d}.png", least_side=1)
-        print(f"Wrote {count} images to {folder}")
+        print(f"Wrote {count} images to {folder} ({made})")
     else:
         path = save_sheet(pixels, out or run / f"samples-step{model.step}.png")
-        print(f"Wrote {count} images to {path}")
+        print(f"Wrote {count} images to {path} ({made})")

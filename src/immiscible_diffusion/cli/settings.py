@@ -3,10 +3,13 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from immiscible_diffusion.experiment import Experiment
+    from immiscible_diffusion.experiment import AnyObjective, Experiment
+
+# Settings of the objective; the others are the experiment's.
+OBJECTIVE_SETTINGS = ("prediction", "schedule", "sigma_data")
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,11 @@ class Settings:
     precision: Literal["no", "bf16", "fp16"] | None = None
     """Mixed precision of the network."""
     prediction: Literal["epsilon", "v"] | None = None
-    """What a diffusion network predicts."""
+    """What a DDPM network predicts."""
     schedule: Literal["linear", "cosine"] | None = None
-    """Noise schedule of diffusion."""
+    """Noise schedule of DDPM."""
+    sigma_data: float | None = None
+    """Std of the images, for EDM and consistency; by default the experiment's, in proportion to image_std."""
     image_std: float | None = None
     """Nominal std that images are scaled to: 0.5 is [-1, 1]; the paper also tries 1, 2 and 4."""
     flip: bool | None = None
@@ -70,11 +75,25 @@ def chosen_experiment(name: str, settings: Settings, pairing: str | None = None)
     if "data" in given and Path(given["data"]).expanduser().exists() and given["data"] != "digits":
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run outlives the working folder
     experiment = named_experiment(name)
-    objective = {key: given.pop(key) for key in ("prediction", "schedule") if key in given}
-    if objective:
-        if type(experiment.objective).__name__ != "Diffusion":
+    objective = _chosen_objective(experiment, given)
+    return dataclasses.replace(experiment, **{**given, "objective": objective})
+
+
+def _chosen_objective(experiment: "Experiment", given: dict[str, Any]) -> "AnyObjective":
+    """Replace what `given` sets of the objective, and take it out of there."""
+    from immiscible_diffusion.experiment import OBJECTIVES
+
+    fields = {name: {field.name for field in dataclasses.fields(kind)} for name, kind in OBJECTIVES.items()}
+    own = {key: given.pop(key) for key in OBJECTIVE_SETTINGS if key in given}
+    kind = next(name for name, one in OBJECTIVES.items() if isinstance(experiment.objective, one))
+    for key in own:
+        if key not in fields[kind]:
+            takers = " and ".join(name for name in fields if key in fields[name])
             raise ValueError(
-                f"--{next(iter(objective))} is for diffusion, and {name} is flow matching; leave it out"
+                f"--{key.replace('_', '-')} is for {takers}, and {experiment.name} is {kind}; leave it out"
             )
-        given["objective"] = dataclasses.replace(experiment.objective, **objective)
-    return dataclasses.replace(experiment, **given)
+    if "sigma_data" in fields[kind] and "image_std" in given and "sigma_data" not in own:
+        stored: float = getattr(experiment.objective, "sigma_data")  # noqa: B009
+        own["sigma_data"] = stored * given["image_std"] / experiment.image_std
+    objective: AnyObjective = dataclasses.replace(experiment.objective, **own)
+    return objective

@@ -27,7 +27,7 @@ def train(
     log_with: str = "tensorboard",
     keep: int = 2,
     evaluate_every: int = 0,
-    evaluate_at: int = 20,
+    evaluate_at: int | None = None,
     evaluate_count: int = 2000,
     features: str = "auto",
     weights: Path | None = None,
@@ -37,8 +37,8 @@ def train(
     """Train a model and write checkpoints, metrics, TensorBoard files and sample sheets.
 
     Args:
-        experiment: digits-ddim, digits-flow, fashion-mnist-ddim, fashion-mnist-flow, cifar10-ddim or
-            cifar10-flow.
+        experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
+            cifar10-edm.
         settings: Settings that replace the experiment's own.
         pairing: independent, nearest or assigned; or in short, such as nearest:8:uncentred.
         k: Candidate noises an image, for nearest.
@@ -55,7 +55,7 @@ def train(
         keep: Newest checkpoints to keep; the best is kept besides.
         evaluate_every: Steps between measurements of the averaged weights' distance to the data, by which
             the best checkpoint is kept; 0 for none.
-        evaluate_at: Sampler steps of these measurements.
+        evaluate_at: Sampler steps of these measurements; by default 20, for a consistency model 1.
         evaluate_count: Images sampled for each of them.
         features: Network whose features are compared: auto, inception, probe, resnet or pixels.
         weights: File of the feature network's weights, for inception and resnet.
@@ -73,7 +73,8 @@ def train(
 
     schedule = Schedule(checkpoint_every, sheet_every, log_every, evaluate_every, keep, skip_limit)
     run = open_run(chosen, folder, resume=resume, log_with=log_with)
-    evaluate = _distance(run, features, weights, evaluate_at, evaluate_count) if evaluate_every else None
+    at = chosen.objective.judged_at if evaluate_at is None else evaluate_at
+    evaluate = _distance(run, features, weights, at, evaluate_count) if evaluate_every else None
     say = print if run.accelerator.is_main_process else lambda *text: None
     shape = "×".join(map(str, run.data.shape))
     say(

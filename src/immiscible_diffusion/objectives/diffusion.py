@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from diffusers import DDIMScheduler
@@ -28,6 +28,10 @@ class Diffusion:
     Raises ValueError for an unknown prediction or schedule, or fewer than 2 training steps.
     """
 
+    evaluations: ClassVar[tuple[int, ...]] = (5, 20, 50)
+    judged_at: ClassVar[int] = 20
+    depends_on_length: ClassVar[bool] = False
+
     prediction: Prediction = "epsilon"
     schedule: Schedule = "linear"
     training_steps: int = 1000
@@ -44,7 +48,7 @@ class Diffusion:
     def samplers(self) -> tuple[str, ...]:
         return ("ddim", "heun")
 
-    def draw_times(self, count: int, generator: torch.Generator) -> Tensor:
+    def draw_times(self, count: int, generator: torch.Generator, progress: float = 0.0) -> Tensor:
         return torch.randint(self.training_steps, (count,), generator=generator, device=generator.device)
 
     def times(self, steps: int) -> Tensor:
@@ -65,6 +69,9 @@ class Diffusion:
             timestep_spacing="trailing",
         )
 
+    def start(self, noise: Tensor) -> Tensor:
+        return noise
+
     def diffuse(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
         signal, spread = self._scales(time, clean)
         return (signal * clean + spread * noise).to(clean.dtype)
@@ -73,24 +80,26 @@ class Diffusion:
         self, network: Network, noisy: Tensor, time: Tensor, condition: Tensor | None = None
     ) -> Estimate:
         output = network(noisy, time.to(noisy.device).expand(len(noisy)), condition)
-        signal, spread = self._scales(time, noisy)
         if self.prediction == "v":
-            return Estimate(signal * noisy - spread * output, spread * noisy + signal * output)
+            return self.split(noisy, time, output)
+        signal, spread = self._scales(time, noisy)
         return Estimate((noisy - spread * output) / signal, output)  # Eq. 2
 
-    def average(self, noisy: Tensor, time: Tensor, first: Estimate, second: Estimate) -> Estimate:
+    def slope(self, estimate: Estimate, time: Tensor) -> Tensor:
         # The path is x″ = −x + w in the angle φ with cos φ = √ᾱ; its slope v has no pole where ᾱ is 0.
+        signal, spread = self._scales(time, estimate.clean)
+        return signal * estimate.noise - spread * estimate.clean
+
+    def split(self, noisy: Tensor, time: Tensor, slope: Tensor) -> Estimate:
         signal, spread = self._scales(time, noisy)
-        v = signal * (first.noise + second.noise) / 2 - spread * (first.clean + second.clean) / 2
-        return Estimate(signal * noisy - spread * v, spread * noisy + signal * v)
+        return Estimate(signal * noisy - spread * slope, spread * noisy + signal * slope)
 
     def loss(
         self, network: Network, clean: Tensor, noise: Tensor, time: Tensor, condition: Tensor | None = None
     ) -> Tensor:
         target = noise
         if self.prediction == "v":
-            signal, spread = self._scales(time, clean)
-            target = signal * noise - spread * clean
+            target = self.slope(Estimate(clean, noise), time)
         return squared_error(network(self.diffuse(clean, noise, time), time, condition), target)
 
     def _scales(self, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

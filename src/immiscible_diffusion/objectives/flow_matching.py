@@ -1,6 +1,7 @@
 """Flow matching on straight paths: noisy = (1 − t) clean + t noise; the network learns noise − clean."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,17 +19,24 @@ class FlowMatching:
     Time 1 is pure noise and 0 is clean, as in diffusers' `FlowMatchEulerDiscreteScheduler`.
     """
 
+    evaluations: ClassVar[tuple[int, ...]] = (5, 20, 50)
+    judged_at: ClassVar[int] = 20
+    depends_on_length: ClassVar[bool] = False
+
     @property
     def samplers(self) -> tuple[str, ...]:
-        return ("euler", "heun")
+        return ("euler", "heun", "dopri5")
 
-    def draw_times(self, count: int, generator: torch.Generator) -> Tensor:
+    def draw_times(self, count: int, generator: torch.Generator, progress: float = 0.0) -> Tensor:
         return torch.rand(count, generator=generator, device=generator.device)
 
     def times(self, steps: int) -> Tensor:
         if steps < 1:
             raise ValueError(f"steps must be 1 or more, got {steps}")
         return torch.linspace(1.0, 0.0, steps + 1)
+
+    def start(self, noise: Tensor) -> Tensor:
+        return noise
 
     def diffuse(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
         t = over(time, clean)
@@ -38,17 +46,17 @@ class FlowMatching:
         self, network: Network, noisy: Tensor, time: Tensor, condition: Tensor | None = None
     ) -> Estimate:
         velocity = network(noisy, time.to(noisy.device).expand(len(noisy)) * NETWORK_TIME, condition)
-        return self._split(noisy, velocity, time)
+        return self.split(noisy, time, velocity)
 
-    def average(self, noisy: Tensor, time: Tensor, first: Estimate, second: Estimate) -> Estimate:
-        return self._split(noisy, (first.noise - first.clean + second.noise - second.clean) / 2, time)
+    def slope(self, estimate: Estimate, time: Tensor) -> Tensor:
+        return estimate.noise - estimate.clean
+
+    def split(self, noisy: Tensor, time: Tensor, slope: Tensor) -> Estimate:
+        t = over(time, noisy)
+        return Estimate(noisy - t * slope, noisy + (1 - t) * slope)
 
     def loss(
         self, network: Network, clean: Tensor, noise: Tensor, time: Tensor, condition: Tensor | None = None
     ) -> Tensor:
         prediction = network(self.diffuse(clean, noise, time), time * NETWORK_TIME, condition)
         return squared_error(prediction, noise - clean)
-
-    def _split(self, noisy: Tensor, velocity: Tensor, time: Tensor) -> Estimate:
-        t = over(time, noisy)
-        return Estimate(noisy - t * velocity, noisy + (1 - t) * velocity)

@@ -1,7 +1,7 @@
 """What a network can be trained to learn, as the trainer and the sampler see it."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,17 +21,30 @@ class Estimate(NamedTuple):
 class Objective(Protocol):
     """A way to mix clean with noise, and what the network predicts from the mixture."""
 
+    # Network evaluations an image that are worth measuring at, fewest first, and the one to judge by.
+    evaluations: ClassVar[tuple[int, ...]]
+    judged_at: ClassVar[int]
+    # Whether a step's times depend on how long training is to be; such a run cannot be given more steps.
+    depends_on_length: ClassVar[bool]
+
     @property
     def samplers(self) -> tuple[str, ...]:
         """Names of the samplers that apply, the default first."""
         ...
 
-    def draw_times(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw `count` training times [B] on the generator's device."""
+    def draw_times(self, count: int, generator: torch.Generator, progress: float = 0.0) -> Tensor:
+        """Draw training times for `loss`, [count] or [count, ...], on the generator's device.
+
+        progress: share of all steps that are done, from 0 up to but not 1.
+        """
         ...
 
     def times(self, steps: int) -> Tensor:
         """Return [steps + 1] times from pure noise down to clean, for a sampler of `steps` steps."""
+        ...
+
+    def start(self, noise: Tensor) -> Tensor:
+        """Scale noise N(0, I) to what sampling starts from."""
         ...
 
     def diffuse(self, clean: Tensor, noise: Tensor, time: Tensor) -> Tensor:
@@ -44,14 +57,23 @@ class Objective(Protocol):
         """Split `noisy` [B, ...] at `time` into the clean and the noise that the network sees in it."""
         ...
 
-    def average(self, noisy: Tensor, time: Tensor, first: Estimate, second: Estimate) -> Estimate:
-        """Average the slopes of two estimates of a path through `noisy` at `time` (Heun's second order)."""
-        ...
-
     def loss(
         self, network: Network, clean: Tensor, noise: Tensor, time: Tensor, condition: Tensor | None = None
     ) -> Tensor:
-        """Mean squared error of the prediction per row, [B], float32."""
+        """What training lowers, per row, [B], float32. time: as `draw_times` gives it."""
+        ...
+
+
+@runtime_checkable
+class PathObjective(Objective, Protocol):
+    """An objective whose estimates are slopes of a path from noise to clean, which a solver can follow."""
+
+    def slope(self, estimate: Estimate, time: Tensor) -> Tensor:
+        """Return the path's direction at `time`; d noisy / d time where times are continuous."""
+        ...
+
+    def split(self, noisy: Tensor, time: Tensor, slope: Tensor) -> Estimate:
+        """Split `noisy` at `time` by a slope: the inverse of `slope`."""
         ...
 
 

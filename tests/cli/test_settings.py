@@ -1,0 +1,80 @@
+"""What the command line makes of a named experiment, and what `compare` measures when not told."""
+
+import dataclasses
+import importlib
+
+import pytest
+
+from immiscible_diffusion.cli.settings import Settings, chosen_experiment
+from immiscible_diffusion.objectives import EDM, Consistency, Diffusion
+
+compare_module = importlib.import_module("immiscible_diffusion.cli.compare")
+
+
+def test_the_objectives_settings_are_replaced_alone() -> None:
+    assert chosen_experiment("digits-ddim", Settings(prediction="v", steps=3)).objective == Diffusion("v")
+    chosen = chosen_experiment("digits-edm", Settings(sigma_data=0.7, steps=3))
+    assert chosen.objective == EDM(sigma_data=0.7) and chosen.steps == 3
+    assert chosen_experiment("digits-flow", Settings(image_std=2.0)).image_std == 2.0
+
+
+def test_sigma_data_follows_the_scale_of_the_images_unless_given() -> None:
+    assert chosen_experiment("digits-consistency", Settings(image_std=2.0)).objective == Consistency(
+        sigma_data=2.0
+    )
+    given = Settings(image_std=2.0, sigma_data=0.5)
+    assert chosen_experiment("digits-edm", given).objective == EDM(sigma_data=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        (
+            "digits-flow",
+            {"prediction": "v"},
+            "--prediction is for diffusion, and digits-flow is flow-matching",
+        ),
+        (
+            "digits-edm",
+            {"schedule": "cosine"},
+            "--schedule is for diffusion, and digits-edm is edm; leave it out",
+        ),
+        (
+            "digits-ddim",
+            {"sigma_data": 0.5},
+            "--sigma-data is for edm and consistency, and digits-ddim is diffusion",
+        ),
+        ("digits-consistency", {"sigma_data": 0.0}, r"sigma_data must be greater than 0, got 0\.0"),
+    ],
+)
+def test_a_setting_of_another_objective_is_refused(name: str, settings: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        chosen_experiment(name, Settings(**settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "evaluations", "judged_at"),
+    [
+        ("digits-flow", {}, (5, 20, 50), 20),
+        ("digits-edm", {}, (5, 20, 50), 20),
+        ("digits-consistency", {}, (1, 2, 4), 1),
+        ("digits-consistency", {"judged_at": 2}, (1, 2, 4), 2),
+        ("digits-consistency", {"evaluations": (2, 8), "judged_at": 8}, (2, 8), 8),
+    ],
+)
+def test_compare_measures_where_the_objective_is_used(
+    monkeypatch: pytest.MonkeyPatch, name: str, given: dict, evaluations: tuple[int, ...], judged_at: int
+) -> None:
+    plans = []
+    monkeypatch.setattr(compare_module, "_compared", lambda chosen, plan, *rest: plans.append(plan))
+    monkeypatch.setattr(compare_module, "_report", lambda *rest: None)
+    compare_module.compare(name, **given)
+    assert (plans[0].evaluations, plans[0].judged_at) == (evaluations, judged_at)
+
+
+def test_settings_are_fields_of_an_experiment_or_of_an_objective() -> None:
+    names = {field.name for field in dataclasses.fields(Settings)}
+    experiment = chosen_experiment("digits-flow", Settings())
+    owners = [experiment, Diffusion(), EDM(), Consistency()]
+    known = {field.name for owner in owners for field in dataclasses.fields(owner)}
+    assert names <= known
