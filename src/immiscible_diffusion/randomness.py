@@ -5,7 +5,18 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["weights", "order", "flip", "time", "noise", "dropout", "samples", "evaluation", "bootstrap"]
+Stream = Literal[
+    "weights",
+    "order",
+    "flip",
+    "time",
+    "noise",
+    "dropout",
+    "samples",
+    "evaluation",
+    "bootstrap",
+    "editing",
+]
 
 
 def derived_seed(seed: int, stream: Stream, step: int = 0, rank: int = 0) -> int:

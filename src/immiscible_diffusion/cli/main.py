@@ -9,6 +9,7 @@ import tyro
 
 from immiscible_diffusion.cli.bench import bench
 from immiscible_diffusion.cli.compare import compare, demo
+from immiscible_diffusion.cli.edit import edit
 from immiscible_diffusion.cli.evaluate import evaluate
 from immiscible_diffusion.cli.export import export
 from immiscible_diffusion.cli.sample import sample
@@ -20,6 +21,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
+    "edit": edit,
     "export": export,
     "compare": compare,
     "demo": demo,
