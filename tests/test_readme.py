@@ -17,6 +17,7 @@ SHORTER = {
     "sample": [],
     "evaluate": ["--count", "70", "--evaluations", "2"],
     "compare": ["--steps", "4", "--batch-size", "16", "--count", "70", "--points", "1", "--seeds", "2"],
+    "edit": ["--count", "70", "--evaluations", "2", "--resampling", "1"],
     "export": [],
     "analyse": ["--rows", "100"],
 }

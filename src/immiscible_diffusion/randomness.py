@@ -6,7 +6,17 @@ from typing import Literal
 import torch
 
 Stream = Literal[
-    "weights", "order", "flip", "time", "noise", "dropout", "samples", "evaluation", "bootstrap", "duals"
+    "weights",
+    "order",
+    "flip",
+    "time",
+    "noise",
+    "dropout",
+    "samples",
+    "evaluation",
+    "bootstrap",
+    "duals",
+    "editing",
 ]
 
 

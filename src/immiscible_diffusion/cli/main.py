@@ -10,6 +10,7 @@ import tyro
 from immiscible_diffusion.cli.analyse import QUESTIONS, analyse
 from immiscible_diffusion.cli.bench import bench
 from immiscible_diffusion.cli.compare import compare, demo
+from immiscible_diffusion.cli.edit import edit
 from immiscible_diffusion.cli.evaluate import evaluate
 from immiscible_diffusion.cli.export import export
 from immiscible_diffusion.cli.fit import fit
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit,
     "sample": sample,
     "evaluate": evaluate,
+    "edit": edit,
     "export": export,
     "compare": compare,
     "demo": demo,

@@ -1,0 +1,60 @@
+"""Which part of an image is to be painted: a hole, bool [H, W], True where pixels are missing."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+THRESHOLD = 128  # of a mask image's grey: this bright and brighter is the marked part
+
+
+def box_mask(size: tuple[int, int], box: tuple[int, int, int, int]) -> Tensor:
+    """Mark a box. size: height, width. box: top, left, bottom, right in pixels, the last two exclusive.
+
+    Raises ValueError for a box that is empty or reaches outside the image.
+    """
+    (height, width), (top, left, bottom, right) = size, box
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise ValueError(
+            f"box must be TOP LEFT BOTTOM RIGHT inside the image of {height}×{width} (height×width), got "
+            f"{' '.join(map(str, box))}"
+        )
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def centre_mask(size: tuple[int, int], share: float) -> Tensor:
+    """Mark the middle. share: of height and of width, in (0, 1); 0.5 marks a quarter of the area.
+
+    Raises ValueError for a share out of range, or so small or large that nothing or everything is marked.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"centre must be a share of the side between 0 and 1, got {share}; 0.5 is usual")
+    high, wide = (round(side * share) for side in size)
+    if 0 in (high, wide) or (high, wide) == size:
+        raise ValueError(
+            f"centre {share} of an image of {size[0]}×{size[1]} is {high}×{wide} pixels; use a share between"
+        )
+    top, left = (size[0] - high) // 2, (size[1] - wide) // 2
+    return box_mask(size, (top, left, top + high, left + wide))
+
+
+def image_mask(size: tuple[int, int], path: Path) -> Tensor:
+    """Mark what is white in an image file, resized (nearest pixel) to height, width `size`.
+
+    Raises ValueError for a file that is no image, or one that marks nothing or everything.
+    """
+    try:
+        with Image.open(path) as opened:
+            grey = opened.convert("L").resize((size[1], size[0]), Image.Resampling.NEAREST)
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"mask {str(path)!r} cannot be read as an image: {error}") from error
+    mask = torch.tensor(list(grey.tobytes()), dtype=torch.uint8).view(size) >= THRESHOLD
+    if bool(mask.all()) or not bool(mask.any()):
+        raise ValueError(
+            f"mask {str(path)!r} is all {'white' if bool(mask.all()) else 'black'} at {size[0]}×{size[1]}; "
+            "paint the marked part white and the rest black"
+        )
+    return mask
