@@ -130,8 +130,8 @@ def steps_on(
     """Train on any batches from `first_step` completed steps to the end, yielding after every step.
 
     network and optimizer: already prepared by `accelerator`. rate_at: the learning rate of a step (from 0),
-    by default `warmed_up`. Every draw depends on the experiment's seed and the step alone, so a run taken up
-    at any step goes on as if never stopped. A step whose loss or gradient norm is not finite changes no
+    by default `warmed_up`. Every draw depends on the experiment and the step alone, so a run taken up at any
+    step goes on as if never stopped. A step whose loss or gradient norm is not finite changes no
     weight and no optimiser state, on any process.
     Raises ValueError where processes or pieces do not divide the batch, TornUpdateError where the optimiser
     fails.

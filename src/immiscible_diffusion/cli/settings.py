@@ -86,12 +86,12 @@ def chosen_experiment(
     if "data" in given and Path(given["data"]).expanduser().exists() and given["data"] != "digits":
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run outlives the working folder
     experiment = any_experiment(name)
-    given["objective"] = _chosen_objective(experiment, given)
     known = {field.name for field in dataclasses.fields(experiment)}
     for key in given:
-        if key not in known:
+        if key not in known and key not in OBJECTIVE_SETTINGS:
             raise ValueError(f"--{key.replace('_', '-')} does not apply to {name}; leave it out")
-    return dataclasses.replace(experiment, **given)
+    objective = _chosen_objective(experiment, given)
+    return dataclasses.replace(experiment, **{**given, "objective": objective})
 
 
 def image_experiment(name: str, settings: Settings) -> "Experiment":

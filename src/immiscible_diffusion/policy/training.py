@@ -22,7 +22,8 @@ def chunk_batch(
     """Assemble the batch of step `step` (from 0): rows and times are the same for every pairing."""
     own = slice(rank, None, processes)
     rows = batch_rows(len(chunks), experiment.batch_size, step, experiment.seed)
-    time = experiment.objective.draw_times(len(rows), generator_for(experiment.seed, "time", step))
+    progress = step / experiment.steps
+    time = experiment.objective.draw_times(len(rows), generator_for(experiment.seed, "time", step), progress)
     return Batch(chunks.action[rows[own]], chunks.observation[rows[own]], time[own], rows[own])
 
 
