@@ -89,6 +89,11 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
+def checkpoint_steps(folder: Path) -> list[int]:
+    """The steps that `folder` holds a checkpoint of, rising; empty where it holds none."""
+    return [_step(path) for path in _folders(folder)]
+
+
 def chosen_checkpoint(folder: Path, choice: str) -> Checkpoint | None:
     """Load the checkpoint that `choice` names: "newest" (None without any), "best", or a step's number.
 

@@ -21,6 +21,10 @@ OBJECTIVES: dict[str, type[AnyObjective]] = {
 }
 
 
+class OtherKindError(ValueError):
+    """A run of another kind than the one asked for."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One training run: data, network, objective, pairing, optimiser, length and seed.
@@ -60,35 +64,39 @@ class Experiment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairing", canonical_name(self.pairing))
-        for name in ("batch_size", "steps", "accumulation"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        for name in ("image_std", "learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be greater than 0, got {getattr(self, name)}")
-        for name in ("warmup_steps", "weight_decay", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(
-                f"ema_decay must be from 0 up to but not 1, got {self.ema_decay}; 0.9999 is usual"
-            )
-        if self.batch_size % self.accumulation:
-            raise ValueError(
-                f"accumulation must divide batch_size, got {self.accumulation} and {self.batch_size}"
-            )
-        if self.precision not in get_args(Precision):
-            raise ValueError(unknown("precision", self.precision, get_args(Precision)))
+        check_training(self)
         if self.bad_data not in get_args(BadData):
             raise ValueError(unknown("bad_data", self.bad_data, get_args(BadData)))
+        if not self.image_std > 0:
+            raise ValueError(f"image_std must be greater than 0, got {self.image_std}")
+
+
+def check_training(experiment: Any) -> None:
+    """Refuse settings of the training loop that are out of range, whatever is trained."""
+    for name in ("batch_size", "steps", "accumulation"):
+        if getattr(experiment, name) < 1:
+            raise ValueError(f"{name} must be 1 or more, got {getattr(experiment, name)}")
+    for name in ("learning_rate", "clip_norm"):
+        if not getattr(experiment, name) > 0:
+            raise ValueError(f"{name} must be greater than 0, got {getattr(experiment, name)}")
+    for name in ("warmup_steps", "weight_decay", "seed"):
+        if getattr(experiment, name) < 0:
+            raise ValueError(f"{name} must be 0 or more, got {getattr(experiment, name)}")
+    if not 0 <= experiment.ema_decay < 1:
+        raise ValueError(
+            f"ema_decay must be from 0 up to but not 1, got {experiment.ema_decay}; 0.9999 is usual"
+        )
+    if experiment.batch_size % experiment.accumulation:
+        raise ValueError(
+            f"accumulation must divide batch_size, got {experiment.accumulation} and {experiment.batch_size}"
+        )
+    if experiment.precision not in get_args(Precision):
+        raise ValueError(unknown("precision", experiment.precision, get_args(Precision)))
 
 
 def to_json(experiment: Experiment) -> str:
     """Write an experiment as JSON, the objective with its name."""
-    values: dict[str, Any] = {"format": FORMAT, **dataclasses.asdict(experiment)}
-    names = {kind: name for name, kind in OBJECTIVES.items()}
-    values["objective"] = {"name": names[type(experiment.objective)], **values["objective"]}
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({"format": FORMAT, **values_of(experiment)}, indent=2, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str) -> Experiment:
@@ -96,6 +104,25 @@ def from_json(text: str) -> Experiment:
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError(f"settings must be a JSON object, got {type(values).__name__}")
+    if "kind" in values:
+        raise OtherKindError(
+            f"the run trains a {values['kind']}, and this command is for images; "
+            "a policy is for `immiscible evaluate`"
+        )
+    experiment: Experiment = built_from(Experiment, values)
+    return experiment
+
+
+def values_of(experiment: Any) -> dict[str, Any]:
+    """The settings of an experiment of any kind as plain values, the objective with its name."""
+    values = dataclasses.asdict(experiment)
+    names = {kind: name for name, kind in OBJECTIVES.items()}
+    return {**values, "objective": {"name": names[type(experiment.objective)], **values["objective"]}}
+
+
+def built_from(kind: Any, values: dict[str, Any]) -> Any:
+    """Build an experiment of `kind` from what its JSON held; ValueError for a missing or unknown key."""
+    values = dict(values)
     written = values.pop("format", 1)
     if written != FORMAT:
         raise ValueError(
@@ -105,8 +132,7 @@ def from_json(text: str) -> Experiment:
     name = objective.pop("name", "")
     if name not in OBJECTIVES:
         raise ValueError(unknown("objective", str(name), OBJECTIVES))
-    experiment: Experiment = _build(Experiment, {**values, "objective": _build(OBJECTIVES[name], objective)})
-    return experiment
+    return _build(kind, {**values, "objective": _build(OBJECTIVES[name], objective)})
 
 
 def _build(kind: Any, values: dict[str, Any]) -> Any:

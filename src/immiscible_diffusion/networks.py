@@ -1,5 +1,6 @@
 """Named networks: diffusers' U-Net in sizes for 8×8 to 32×32 images, and an MLP for tiny ones."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,12 +29,19 @@ class ImageUNet(nn.Module):
 class ResidualMLP(nn.Module):
     """A residual MLP on flattened images: hundreds of steps in seconds on a CPU, for images such as 8×8."""
 
-    def __init__(self, shape: Shape, classes: int | None, width: int = 128, blocks: int = 3) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classes: int | None,
+        width: int = 128,
+        blocks: int = 3,
+        embed_condition: nn.Module | None = None,  # of conditions that are no class; [B, ...] -> [B, width]
+    ) -> None:
         super().__init__()
-        size = shape[0] * shape[1] * shape[2]
+        size = math.prod(shape)
         self.frequencies = Timesteps(64, flip_sin_to_cos=True, downscale_freq_shift=0)
         self.embed_time = TimestepEmbedding(64, width)
-        self.embed_class = nn.Embedding(classes, width) if classes else None
+        self.embed_class = nn.Embedding(classes, width) if classes else embed_condition
         self.enter = nn.Linear(size, width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(blocks))
         self.modulations = nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(blocks))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from immiscible_diffusion.atomic_files import remove_remnants, write_text, written_aside
 from immiscible_diffusion.data import ImageData, load_images, mean_image
-from immiscible_diffusion.experiment import Experiment, from_json, to_json
+from immiscible_diffusion.experiment import Experiment, OtherKindError, from_json, to_json
 
 
 def load_data(experiment: Experiment) -> ImageData:
@@ -32,7 +32,7 @@ def load_data(experiment: Experiment) -> ImageData:
     return data
 
 
-def check_same_settings(stored: Experiment, given: Experiment, folder: Path) -> None:
+def check_same_settings(stored: Any, given: Any, folder: Path) -> None:
     if stored.steps != given.steps and stored.objective.depends_on_length:
         raise ValueError(
             f"steps cannot change from {stored.steps} to {given.steps} in run {str(folder)!r}: its "
@@ -61,6 +61,8 @@ def read_experiment(folder: Path) -> Experiment:
         )
     try:
         return from_json(file.read_text(encoding="utf-8"))
+    except OtherKindError as error:
+        raise OtherKindError(f"run {str(folder)!r}: {error}") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{file} does not fit this version of immiscible-diffusion: {error}; put it back as the run "

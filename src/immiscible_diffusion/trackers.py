@@ -8,7 +8,6 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
 
-from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing.suggestions import unknown
 
 
@@ -29,7 +28,7 @@ def tracker_or_none(log_with: str) -> str | None:
     return log_with
 
 
-def start_tracking(accelerator: Accelerator, experiment: Experiment, first_step: int) -> None:
+def start_tracking(accelerator: Accelerator, experiment: Any, first_step: int) -> None:
     """Open the accelerator's tracker, if it has one, at a step that the run is taken up at."""
     if not accelerator.log_with:
         return

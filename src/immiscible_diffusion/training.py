@@ -1,9 +1,10 @@
 """The training loop: a generator that yields after every step. Averaging, saving and logging live outside."""
 
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 
 from immiscible_diffusion.data import ImageData, batch_rows, to_clean
 from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.objectives import Objective
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.randomness import derived_seed, generator_for
 
@@ -39,10 +41,35 @@ class TornUpdateError(RuntimeError):
 class Batch:
     """One process's share of a step."""
 
-    clean: Tensor  # [B, C, H, W] at training scale
-    condition: Tensor | None  # int64 [B]
+    clean: Tensor  # [B, C, H, W] at training scale; of a policy, [B, horizon, 2]
+    condition: Tensor | None  # int64 [B]; of a policy, the observations [B, observation steps, D]
     time: Tensor  # [B] or [B, ...], as the objective draws it
     rows: Tensor  # int64 [B], row numbers in the data set
+
+
+# (step from 0, rank, processes) -> this process's share, a function of its arguments
+BatchAt = Callable[[int, int, int], Batch]
+
+
+class TrainingSettings(Protocol):
+    """What the loop asks of an experiment, of images or of actions."""
+
+    @property
+    def objective(self) -> Objective: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def accumulation(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def warmup_steps(self) -> int: ...
+    @property
+    def clip_norm(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
 
 
 def make_batch(
@@ -73,11 +100,39 @@ def training_steps(
     accelerator: Accelerator,
     first_step: int = 0,
 ) -> Iterator[TrainingStep]:
-    """Train from `first_step` completed steps to the end, yielding after every step.
+    """Train on images from `first_step` completed steps to the end; see `steps_on`."""
+    return steps_on(
+        experiment,
+        lambda step, rank, processes: make_batch(experiment, data, step, rank, processes),
+        pairing,
+        network,
+        optimizer,
+        accelerator,
+        first_step,
+    )
 
-    network and optimizer: already prepared by `accelerator`. Every draw depends on the experiment and the
-    step alone, so a run taken up at any step goes on as if never stopped. A step whose loss or gradient norm
-    is not finite changes no weight and no optimiser state, on any process.
+
+def warmed_up(experiment: TrainingSettings, step: int) -> float:
+    """The learning rate of step `step` (from 0): a linear rise, then constant."""
+    return experiment.learning_rate * min(1.0, (step + 1) / max(1, experiment.warmup_steps))
+
+
+def steps_on(
+    experiment: TrainingSettings,
+    batch_at: BatchAt,
+    pairing: Pairing,
+    network: nn.Module,
+    optimizer: Optimizer,
+    accelerator: Accelerator,
+    first_step: int = 0,
+    rate_at: Callable[[int], float] | None = None,
+) -> Iterator[TrainingStep]:
+    """Train on any batches from `first_step` completed steps to the end, yielding after every step.
+
+    network and optimizer: already prepared by `accelerator`. rate_at: the learning rate of a step (from 0),
+    by default `warmed_up`. Every draw depends on the experiment and the step alone, so a run taken up at any
+    step goes on as if never stopped. A step whose loss or gradient norm is not finite changes no
+    weight and no optimiser state, on any process.
     Raises ValueError where processes or pieces do not divide the batch, TornUpdateError where the optimiser
     fails.
     """
@@ -91,7 +146,7 @@ def training_steps(
     network.train()
     for step in range(first_step, experiment.steps):
         started = clock.perf_counter()
-        batch = make_batch(experiment, data, step, rank, processes)
+        batch = batch_at(step, rank, processes)
         clean, time = batch.clean.to(device), batch.time.to(device)
         condition = None if batch.condition is None else batch.condition.to(device)
         # Layers such as dropout draw from the default generator.
@@ -100,7 +155,7 @@ def training_steps(
         pairing_started = clock.perf_counter()
         noise = pairing(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
         pairing_seconds = clock.perf_counter() - pairing_started
-        rate = experiment.learning_rate * min(1.0, (step + 1) / max(1, experiment.warmup_steps))
+        rate = rate_at(step) if rate_at else warmed_up(experiment, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
         loss = torch.zeros((), device=device)

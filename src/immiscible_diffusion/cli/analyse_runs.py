@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from immiscible_diffusion.cli.findings import tell
-from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
+from immiscible_diffusion.cli.settings import AS_NAMED, Settings, image_experiment
 
 Runs = Annotated[tuple[Path, ...], tyro.conf.Positional]
 
@@ -147,7 +147,7 @@ def scaling(
     from immiscible_diffusion.analysis.scaling import scaling
     from immiscible_diffusion.comparison import Plan
 
-    chosen = chosen_experiment(experiment, settings)
+    chosen = image_experiment(experiment, settings)
     plan = Plan((pairing,), seeds, evaluations, judged_at, points, count, features, weights, stds)
     folder = out or Path("runs/analyse") / f"scaling-{chosen.name}"
     try:

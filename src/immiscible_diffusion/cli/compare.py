@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
+from immiscible_diffusion.cli.policy import (
+    AS_NAMED_POLICY,
+    AS_PUBLISHED,
+    PolicySettings,
+    Scoring,
+    compare_policies,
+    refuse,
+)
+from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment, image_experiment
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,11 +21,16 @@ if TYPE_CHECKING:
     from immiscible_diffusion.comparison import Comparison, Plan
     from immiscible_diffusion.experiment import Experiment
 
+# Of images; a policy's nearest is of 2, as in the paper.
+PAIRINGS = ("independent", "nearest", "assigned")
+
 
 def compare(
     experiment: Annotated[str, tyro.conf.Positional],
     settings: Annotated[Settings, tyro.conf.arg(name="")] = AS_NAMED,
-    pairings: tuple[str, ...] = ("independent", "nearest", "assigned"),
+    policy: Annotated[PolicySettings, tyro.conf.arg(name="")] = AS_NAMED_POLICY,
+    scoring: Annotated[Scoring, tyro.conf.arg(name="")] = AS_PUBLISHED,
+    pairings: tuple[str, ...] = PAIRINGS,
     seeds: int = 3,
     evaluations: tuple[int, ...] | None = None,
     judged_at: int | None = None,
@@ -35,8 +48,10 @@ def compare(
 
     Args:
         experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
-            cifar10-edm.
+            cifar10-edm; or a policy: pusht, pusht-small or pusht-small-flow.
         settings: Settings that replace the experiment's own.
+        policy: Settings of a policy.
+        scoring: How a policy is scored.
         pairings: Short names, such as independent nearest:4 nearest:4:uncentred nearest:2.5:dot assigned.
         seeds: Runs of each pairing, from --seed on.
         evaluations: Network evaluations an image to measure at; by default 5, 20 and 50, for a consistency
@@ -50,8 +65,26 @@ def compare(
         out: Folder of the comparison; by default runs/compare-EXPERIMENT.
     """
     from immiscible_diffusion.comparison import Plan
+    from immiscible_diffusion.experiment import Experiment
 
-    chosen = chosen_experiment(experiment, settings)
+    chosen = chosen_experiment(experiment, settings, policy=policy)
+    if not isinstance(chosen, Experiment):
+        from immiscible_diffusion.policy.comparison import PolicyPlan
+
+        images_only = {
+            "evaluations": (evaluations, None),
+            "judged_at": (judged_at, None),
+            "points": (points, 10),
+            "count": (count, 2000),
+            "features": (features, "auto"),
+            "weights": (weights, None),
+        }
+        refuse(images_only, "a policy")
+        own = ("independent", "nearest:2", "assigned") if pairings == PAIRINGS else pairings
+        policies = PolicyPlan(own, seeds, scoring.measure())
+        place = out or Path("runs") / f"compare-{chosen.name}"
+        return compare_policies(chosen, policies, scoring, place, jobs)
+    refuse({"starts and its like": (scoring, AS_PUBLISHED)}, "images")
     plan = Plan(
         pairings,
         seeds,
@@ -63,7 +96,7 @@ def compare(
         weights,
     )
     folder = out or Path("runs") / f"compare-{chosen.name}"
-    _report([_compared(chosen, plan, folder, jobs)], folder)
+    return _report([_compared(chosen, plan, folder, jobs)], folder)
 
 
 def demo(
@@ -92,7 +125,7 @@ def demo(
             points=5,
             count=count,
         )
-        chosen = chosen_experiment(name, Settings(steps=steps))
+        chosen = image_experiment(name, Settings(steps=steps))
         sections.append(_compared(chosen, plan, out / name, jobs))
     _report(sections, out)
 

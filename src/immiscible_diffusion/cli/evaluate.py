@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from immiscible_diffusion.cli.policy import AS_PUBLISHED, Scoring, evaluate_policy, refuse
+
 
 def evaluate(
     run: Annotated[Path, tyro.conf.Positional],
@@ -16,8 +18,12 @@ def evaluate(
     features: str = "auto",
     weights: Path | None = None,
     data: str | None = None,
+    scoring: Annotated[Scoring, tyro.conf.arg(name="")] = AS_PUBLISHED,
+    jobs: int | None = None,
 ) -> None:
-    """Measure Fréchet and kernel distances of a run's images to its data; writes evaluation.json.
+    """Measure the distances of a run's images to its data, or how well its policy pushes.
+
+    Writes evaluation.json.
 
     Args:
         run: Folder of the run.
@@ -33,7 +39,24 @@ def evaluate(
             inception where its weights are found, else probe.
         weights: File of the feature network's weights, for inception and resnet.
         data: Where the data is now, if it has moved since training.
+        scoring: How a policy is scored.
+        jobs: Processes that run a policy's episodes; by default one a core.
     """
+    from immiscible_diffusion.policy.experiment import is_policy_run
+
+    images_only = {
+        "evaluations": (evaluations, (5, 20, 50)),
+        "count": (count, 2000),
+        "sampler": (sampler, None),
+        "features": (features, "auto"),
+        "weights": (weights, None),
+        "data": (data, None),
+    }
+    if is_policy_run(run):
+        refuse(images_only, "a policy")
+        return evaluate_policy(run, scoring, jobs)
+    refuse({"jobs": (jobs, None), "starts and its like": (scoring, AS_PUBLISHED)}, "images")
+
     import dataclasses
     import json
 
@@ -93,3 +116,4 @@ def evaluate(
         result["tolerance"] = tolerance or TOLERANCE
     write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     print(f"Wrote {run / 'evaluation.json'}")
+    return None

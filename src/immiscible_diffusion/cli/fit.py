@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
+from immiscible_diffusion.cli.settings import AS_NAMED, Settings, image_experiment
 
 KEEP_EVERY = 30.0  # seconds
 
@@ -30,7 +30,7 @@ def fit(
         noises: Noises an image to fit the duals with; the error of the masses falls with the root of it.
         per_image: Noises kept for each image.
     """
-    chosen = chosen_experiment(experiment, settings)
+    chosen = image_experiment(experiment, settings)
 
     import torch
     from tqdm import tqdm

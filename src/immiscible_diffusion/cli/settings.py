@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from immiscible_diffusion.cli.policy import AS_NAMED_POLICY, PolicySettings
+
 if TYPE_CHECKING:
     from immiscible_diffusion.experiment import AnyObjective, Experiment
+    from immiscible_diffusion.policy.experiment import PolicyExperiment
 
 # Settings of the objective; the others are the experiment's.
 OBJECTIVE_SETTINGS = ("prediction", "schedule", "sigma_data")
@@ -17,13 +20,15 @@ class Settings:
     """Settings that replace the experiment's own; leave one out to keep it."""
 
     data: str | None = None
-    """Data: digits, cifar10, fashion-mnist, a hub name, a parquet file, or a folder of those or of images."""
+    """Data: digits, cifar10, fashion-mnist, a hub name, a parquet file, or a folder of those or of images;
+    of a policy, a zarr archive or .npz file of demonstrations."""
     network: str | None = None
-    """Network: mlp, unet-tiny, unet-small, unet-medium or unet-paper."""
+    """Network: mlp, unet-tiny, unet-small, unet-medium or unet-paper;
+    of a policy, mlp, unet-1d-small or unet-1d."""
     steps: int | None = None
     """Training steps."""
     batch_size: int | None = None
-    """Images a step, over all processes."""
+    """Images (or chunks of actions) a step, over all processes."""
     learning_rate: float | None = None
     """Learning rate after the warm-up."""
     warmup_steps: int | None = None
@@ -65,21 +70,41 @@ class Settings:
 AS_NAMED = Settings()
 
 
-def chosen_experiment(name: str, settings: Settings, pairing: str | None = None) -> "Experiment":
+def chosen_experiment(
+    name: str,
+    settings: Settings,
+    pairing: str | None = None,
+    policy: PolicySettings = AS_NAMED_POLICY,
+) -> "Experiment | PolicyExperiment":
     """Load a named experiment and replace what the command line sets."""
-    from immiscible_diffusion.experiments import named_experiment
+    from immiscible_diffusion.experiments import any_experiment
 
-    given = {key: value for key, value in dataclasses.asdict(settings).items() if value is not None}
+    values = {**dataclasses.asdict(settings), **dataclasses.asdict(policy)}
+    given = {key: value for key, value in values.items() if value is not None}
     if pairing is not None:
         given["pairing"] = pairing
     if "data" in given and Path(given["data"]).expanduser().exists() and given["data"] != "digits":
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run outlives the working folder
-    experiment = named_experiment(name)
+    experiment = any_experiment(name)
+    known = {field.name for field in dataclasses.fields(experiment)}
+    for key in given:
+        if key not in known and key not in OBJECTIVE_SETTINGS:
+            raise ValueError(f"--{key.replace('_', '-')} does not apply to {name}; leave it out")
     objective = _chosen_objective(experiment, given)
     return dataclasses.replace(experiment, **{**given, "objective": objective})
 
 
-def _chosen_objective(experiment: "Experiment", given: dict[str, Any]) -> "AnyObjective":
+def image_experiment(name: str, settings: Settings) -> "Experiment":
+    """Load a named experiment on images and replace what the command line sets."""
+    from immiscible_diffusion.experiment import Experiment
+
+    chosen = chosen_experiment(name, settings)
+    if not isinstance(chosen, Experiment):
+        raise ValueError(f"experiment {name!r} trains a policy, and this command is for images")
+    return chosen
+
+
+def _chosen_objective(experiment: "Experiment | PolicyExperiment", given: dict[str, Any]) -> "AnyObjective":
     """Replace what `given` sets of the objective, and take it out of there."""
     from immiscible_diffusion.experiment import OBJECTIVES
 
@@ -94,6 +119,6 @@ def _chosen_objective(experiment: "Experiment", given: dict[str, Any]) -> "AnyOb
             )
     if "sigma_data" in fields[kind] and "image_std" in given and "sigma_data" not in own:
         stored: float = getattr(experiment.objective, "sigma_data")  # noqa: B009
-        own["sigma_data"] = stored * given["image_std"] / experiment.image_std
+        own["sigma_data"] = stored * given["image_std"] / experiment.image_std  # type: ignore[union-attr]
     objective: AnyObjective = dataclasses.replace(experiment.objective, **own)
     return objective

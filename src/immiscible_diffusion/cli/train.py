@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from immiscible_diffusion.cli.policy import AS_NAMED_POLICY, PolicySettings, refuse, train_policy
 from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
 
 if TYPE_CHECKING:
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 def train(
     experiment: Annotated[str, tyro.conf.Positional],
     settings: Annotated[Settings, tyro.conf.arg(name="")] = AS_NAMED,
+    policy: Annotated[PolicySettings, tyro.conf.arg(name="")] = AS_NAMED_POLICY,
     pairing: str | None = None,
     k: float | None = None,
     rule: str | None = None,
     centre: Literal["data", "none", "batch"] | None = None,
     out: Path | None = None,
     resume: bool = False,
-    checkpoint_every: int = 500,
+    checkpoint_every: int | None = None,
     sheet_every: int = 500,
     log_every: int = 20,
     log_with: str = "tensorboard",
@@ -38,8 +40,9 @@ def train(
 
     Args:
         experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
-            cifar10-edm.
+            cifar10-edm; or a policy: pusht, pusht-small or pusht-small-flow.
         settings: Settings that replace the experiment's own.
+        policy: Settings of a policy.
         pairing: independent, nearest or assigned; or in short, such as nearest:8:uncentred.
         k: Candidate noises an image, for nearest.
         rule: Which candidate nearest keeps: l2 (least distance, the paper's) or dot (largest inner product).
@@ -47,7 +50,8 @@ def train(
             paper's way), or the batch's mean.
         out: Folder of the run; by default runs/EXPERIMENT-PAIRING-seedN.
         resume: Go on from the newest checkpoint in the run's folder.
-        checkpoint_every: Steps between checkpoints; 0 for one at the end only.
+        checkpoint_every: Steps between checkpoints, by default 500; 0 for one at the end only. Of a policy by
+            default a sixtieth of the run.
         sheet_every: Steps between sample sheets; 0 for none.
         log_every: Steps between lines in metrics.jsonl.
         log_with: Where metrics go as well: tensorboard, none, or another tracker that is installed (wandb,
@@ -63,15 +67,32 @@ def train(
             nothing and is counted.
         compile: Compile the network with torch.compile for training.
     """
-    chosen = chosen_experiment(experiment, settings, _short_name(pairing, k, rule, centre))
+    chosen = chosen_experiment(experiment, settings, _short_name(pairing, k, rule, centre), policy)
     folder = out or Path("runs") / f"{chosen.name}-{chosen.pairing.replace(':', '-')}-seed{chosen.seed}"
+
+    images_only = {
+        "sheet_every": (sheet_every, 500),
+        "keep": (keep, 2),
+        "evaluate_every": (evaluate_every, 0),
+        "evaluate_at": (evaluate_at, 20),
+        "evaluate_count": (evaluate_count, 2000),
+        "features": (features, "auto"),
+        "weights": (weights, None),
+        "skip_limit": (skip_limit, 10),
+        "compile": (compile, False),
+    }
 
     from tqdm import tqdm
 
+    from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.runs import Schedule, advance, open_run
 
-    schedule = Schedule(checkpoint_every, sheet_every, log_every, evaluate_every, keep, skip_limit)
+    if not isinstance(chosen, Experiment):
+        refuse(images_only, "a policy")
+        return train_policy(chosen, folder, resume, checkpoint_every, log_every, log_with)
+    every = 500 if checkpoint_every is None else checkpoint_every
+    schedule = Schedule(every, sheet_every, log_every, evaluate_every, keep, skip_limit)
     run = open_run(chosen, folder, resume=resume, log_with=log_with)
     at = chosen.objective.judged_at if evaluate_at is None else evaluate_at
     evaluate = _distance(run, features, weights, at, evaluate_count) if evaluate_every else None
@@ -107,6 +128,7 @@ def train(
         say(f"\nStopped: {said} (run folder: {folder}).")
         raise SystemExit(130) from None
     say(f"Run folder: {folder}\nNext: immiscible sample {folder}   or   immiscible evaluate {folder}")
+    return None
 
 
 def _distance(run: "Run", features: str, weights: Path | None, evaluations: int, count: int) -> "Evaluate":

@@ -5,6 +5,7 @@ from importlib import import_module
 
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing.suggestions import unknown
+from immiscible_diffusion.policy.experiment import PolicyExperiment
 
 
 def experiment_names() -> list[str]:
@@ -13,15 +14,23 @@ def experiment_names() -> list[str]:
 
 
 def named_experiment(name: str) -> Experiment:
+    """Load an experiment on images; see `any_experiment`. Raises ValueError for a policy's."""
+    experiment = any_experiment(name)
+    if not isinstance(experiment, Experiment):
+        raise ValueError(f"experiment {name!r} trains a policy, not images; load it with any_experiment")
+    return experiment
+
+
+def any_experiment(name: str) -> Experiment | PolicyExperiment:
     """Load an experiment by its file's name, e.g. "digits-ddim". Raises ValueError for an unknown one."""
     if name not in experiment_names():
         raise ValueError(unknown("experiment", name, experiment_names()))
     module = import_module(f"{__name__}.{name.replace('-', '_')}")
-    experiment: Experiment = module.experiment
+    experiment: Experiment | PolicyExperiment = module.experiment
     return experiment
 
 
 def experiment_notes(name: str) -> str:
     """Give an experiment's docstring: command, hardware, duration, the paper's number and ours."""
-    named_experiment(name)
+    any_experiment(name)
     return (import_module(f"{__name__}.{name.replace('-', '_')}").__doc__ or "").strip()

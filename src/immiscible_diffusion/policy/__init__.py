@@ -1,0 +1,1 @@
+"""Diffusion policy on PushT: actions of a robot instead of images, paired with noise in the same way."""

@@ -1,0 +1,235 @@
+"""A policy's run folder: the loop with averaging, exact resume, and averaged weights kept for evaluation."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import nn
+from torch.optim import Optimizer
+
+from immiscible_diffusion.atomic_files import write_text
+from immiscible_diffusion.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
+from immiscible_diffusion.interruption import stop_requests, undisturbed
+from immiscible_diffusion.metrics import append_record, forget_after, on_disk
+from immiscible_diffusion.pairing import Pairing
+from immiscible_diffusion.policy.chunks import Chunks, load_chunks
+from immiscible_diffusion.policy.experiment import PolicyExperiment, policy_from_json, policy_to_json
+from immiscible_diffusion.policy.kept import KEPT, KEPT_FOLDER
+from immiscible_diffusion.policy.networks import build_policy_network
+from immiscible_diffusion.policy.paired_chunks import policy_pairing
+from immiscible_diffusion.policy.training import policy_steps
+from immiscible_diffusion.randomness import derived_seed
+from immiscible_diffusion.run_folder import check_same_settings
+from immiscible_diffusion.runs import NonFiniteError
+from immiscible_diffusion.trackers import end_tracking, start_tracking, tracker_or_none
+from immiscible_diffusion.training import TornUpdateError, TrainingStep
+from immiscible_diffusion.training_state import Progress, capture, restore_network, restore_rest
+
+WHOLE_EVERY = 5  # kept policies between checkpoints that a run can be resumed from
+SKIP_LIMIT = 10  # steps in a row without a finite loss and gradient to stop after
+BETAS = (0.95, 0.999)  # Chi et al.
+AVERAGING_POWER = 0.75  # of the averaged weights' warm-up, Chi et al.
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyRun:
+    """An open run: everything that a further training step needs."""
+
+    folder: Path
+    experiment: PolicyExperiment
+    chunks: Chunks
+    pairing: Pairing
+    network: nn.Module  # prepared by the accelerator
+    optimizer: Optimizer
+    ema: EMAModel
+    accelerator: Accelerator
+    start: Progress  # where the run is taken up
+
+
+def open_policy_run(
+    experiment: PolicyExperiment, folder: Path, *, resume: bool = False, log_with: str = "none"
+) -> PolicyRun:
+    """Start a run in `folder`, or with `resume` take one up at its newest checkpoint.
+
+    Every setting must be the one it began with: the learning rate depends on the number of steps too.
+    log_with: as for `open_run`.
+    Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings or
+    data differ from the run's, and for fp16 on a CPU.
+    """
+    config = folder / "config.json"
+    if config.exists() and not resume:
+        raise FileExistsError(
+            f"folder {str(folder)!r} already holds a run; "
+            "add --resume to go on with it, or choose another --out"
+        )
+    chunks = load_experiment_chunks(experiment)
+    if config.exists():
+        stored = policy_from_json(config.read_text(encoding="utf-8"))
+        check_same_settings(stored, experiment, folder)
+        if stored.steps != experiment.steps:
+            raise ValueError(
+                f"run {str(folder)!r} began with {stored.steps} steps, by which its learning rate "
+                f"falls to 0, got {experiment.steps}; resume it with its own, or choose another --out"
+            )
+    tracker = tracker_or_none(log_with)
+    accelerator = Accelerator(
+        mixed_precision=experiment.precision, log_with=tracker, project_dir=str(folder) if tracker else None
+    )
+    if experiment.precision == "fp16" and accelerator.scaler is None:  # accelerate would train in float32
+        raise ValueError("precision 'fp16' needs a GPU, and here is none; choose --precision bf16 or no")
+    network = build_policy_network(
+        experiment.network,
+        (experiment.horizon, chunks.action.shape[2]),
+        (experiment.observation_steps, chunks.observation.shape[2]),
+        seed=derived_seed(experiment.seed, "weights"),
+    )
+    if accelerator.is_main_process:
+        _describe(folder, experiment, chunks)
+    accelerator.wait_for_everyone()
+    optimizer: Optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=experiment.learning_rate,
+        betas=BETAS,
+        weight_decay=experiment.weight_decay,
+    )
+    checkpoint = newest_checkpoint(folder / "checkpoints")
+    if checkpoint is not None:
+        restore_network(checkpoint, network, optimizer)
+    network = network.to(accelerator.device)
+    ema = EMAModel(
+        network.parameters(),
+        decay=experiment.ema_decay,
+        use_ema_warmup=True,
+        power=AVERAGING_POWER,
+        foreach=True,
+    )
+    wrapped, optimizer = accelerator.prepare(network, optimizer)
+    start = Progress() if checkpoint is None else restore_rest(checkpoint, network, ema, accelerator)
+    pairing = policy_pairing(experiment, chunks)
+    return PolicyRun(folder, experiment, chunks, pairing, wrapped, optimizer, ema, accelerator, start)
+
+
+def advance_policy(
+    run: PolicyRun, *, checkpoint_every: int | None = None, log_every: int = 50
+) -> Iterator[TrainingStep]:
+    """Train a run to its end, yielding every step; saves and logs on the way.
+
+    checkpoint_every: steps between the averaged weights that are kept for evaluation, the last 10 of them; by
+    default a sixtieth of the run, as 50 of 3,000 epochs are; 0 for the end only. Every fifth time all that
+    resuming needs is saved. Ctrl-C and SIGTERM let the step finish, save, and raise KeyboardInterrupt; a
+    second one raises it at once and saves nothing. Raises NonFiniteError after 10 steps in a row without a
+    finite loss and gradient; such a step changes nothing.
+    """
+    main, total = run.accelerator.is_main_process, run.experiment.steps
+    every = max(1, total // 60) if checkpoint_every is None else checkpoint_every
+    metrics, progress, saved = run.folder / "metrics.jsonl", run.start, run.start.step
+
+    def save() -> None:
+        nonlocal saved
+        if main and progress.step > saved:
+            with undisturbed():
+                on_disk(metrics)
+                save_checkpoint(run.folder / "checkpoints", _captured(run, progress))
+                saved = progress.step
+
+    try:
+        with stop_requests() as stop:
+            if main:
+                forget_after(metrics, saved)
+            start_tracking(run.accelerator, run.experiment, saved)
+            for done in policy_steps(
+                run.experiment, run.chunks, run.pairing, run.network, run.optimizer, run.accelerator, saved
+            ):
+                if not done.skipped:
+                    run.ema.step(run.network.parameters())
+                progress = progress.after(done)
+                last = done.step == total
+                if main and (last or (log_every and done.step % log_every == 0) or done.skipped):
+                    _log(run, done, progress, metrics)
+                if main and (last or (every and done.step % every == 0)):
+                    _keep(run, progress)
+                if last or (every and done.step % (every * WHOLE_EVERY) == 0):
+                    save()
+                yield done
+                if progress.skipped_in_a_row >= SKIP_LIMIT:
+                    raise NonFiniteError(
+                        f"loss or gradient was not finite in {SKIP_LIMIT} steps in a row, the last of them "
+                        f"step {done.step}; the weights are untouched by them; lower --learning-rate, or use "
+                        "--precision no or bf16, with another --out"
+                    )
+                if stop.is_set() and not last:
+                    save()
+                    raise KeyboardInterrupt
+    except (KeyboardInterrupt, TornUpdateError) as error:  # what is in memory may be half an update
+        place = run.folder / "checkpoints"
+        words = f"the last whole checkpoint is of step {saved} in {place}" if saved else "nothing is saved"
+        raise type(error)(f"{error}; {words}" if str(error) else words) from None
+    except BaseException:  # closed by the caller, or an error between updates: all is whole
+        save()
+        raise
+    finally:
+        end_tracking(run.accelerator)
+
+
+def load_experiment_chunks(experiment: PolicyExperiment) -> Chunks:
+    """Load what an experiment trains on."""
+    return load_chunks(
+        experiment.data,
+        experiment.observations,
+        horizon=experiment.horizon,
+        observation_steps=experiment.observation_steps,
+        action_steps=experiment.action_steps,
+        episodes=experiment.episodes,
+    )
+
+
+def _describe(folder: Path, experiment: PolicyExperiment, chunks: Chunks) -> None:
+    """Store what the run is and which data it saw, with the scale that its actions are restored by."""
+    description: dict[str, Any] = {
+        "name": chunks.name,
+        "fingerprint": chunks.fingerprint,
+        "chunks": len(chunks),
+    }
+    for name, limits in (("action", chunks.action_limits), ("observation", chunks.observation_limits)):
+        description[name] = {"low": limits.low.tolist(), "high": limits.high.tolist()}
+    file = folder / "data.json"
+    if file.exists():
+        before = json.loads(file.read_text(encoding="utf-8"))["fingerprint"]
+        if before != chunks.fingerprint:
+            raise ValueError(
+                f"data {experiment.data!r} is not what run {str(folder)!r} began with: fingerprint "
+                f"{chunks.fingerprint}, then {before}; restore the data or choose another --out"
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(file, json.dumps(description, indent=2) + "\n")
+    write_text(folder / "config.json", policy_to_json(experiment))  # last: who has it has the rest
+
+
+def _captured(run: PolicyRun, progress: Progress) -> Checkpoint:
+    network = run.accelerator.unwrap_model(run.network)
+    return capture(progress, network, run.optimizer, run.ema, run.accelerator)
+
+
+def _keep(run: PolicyRun, progress: Progress) -> None:
+    tensors = {"averaged": _captured(run, progress).tensors["averaged"]}
+    save_checkpoint(run.folder / KEPT_FOLDER, Checkpoint(progress.step, tensors, {}), keep=KEPT)
+
+
+def _log(run: PolicyRun, done: TrainingStep, progress: Progress, metrics: Path) -> None:
+    record = {
+        "epoch": done.step * run.experiment.batch_size / len(run.chunks),
+        "loss": float(done.loss) if bool(done.loss.isfinite()) else None,
+        "gradient_norm": float(done.gradient_norm) if bool(done.gradient_norm.isfinite()) else None,
+        "learning_rate": done.learning_rate,
+        "pairing_share": done.pairing_seconds / done.seconds,
+        "skipped": progress.skipped,
+        "seconds": progress.seconds,
+    }
+    append_record(metrics, {"step": done.step, **record})
+    if run.accelerator.log_with:
+        run.accelerator.log({name: value for name, value in record.items() if value is not None}, done.step)

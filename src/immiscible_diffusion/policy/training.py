@@ -1,0 +1,65 @@
+"""A policy's training: batches of chunks through the loop that images use."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+from accelerate import Accelerator
+from torch import nn
+from torch.optim import Optimizer
+
+from immiscible_diffusion.data import batch_rows
+from immiscible_diffusion.pairing import Independent, Pairing
+from immiscible_diffusion.policy.chunks import Chunks
+from immiscible_diffusion.policy.experiment import PolicyExperiment
+from immiscible_diffusion.randomness import generator_for
+from immiscible_diffusion.training import Batch, TrainingStep, steps_on, warmed_up
+
+
+def chunk_batch(
+    experiment: PolicyExperiment, chunks: Chunks, step: int, rank: int = 0, processes: int = 1
+) -> Batch:
+    """Assemble the batch of step `step` (from 0): rows and times are the same for every pairing."""
+    own = slice(rank, None, processes)
+    rows = batch_rows(len(chunks), experiment.batch_size, step, experiment.seed)
+    progress = step / experiment.steps
+    time = experiment.objective.draw_times(len(rows), generator_for(experiment.seed, "time", step), progress)
+    return Batch(chunks.action[rows[own]], chunks.observation[rows[own]], time[own], rows[own])
+
+
+def learning_rate_at(experiment: PolicyExperiment, step: int) -> float:
+    """The published schedule at step `step` (from 0): a linear rise, then half a cosine down to 0."""
+    if step < experiment.warmup_steps:
+        return warmed_up(experiment, step)
+    done = (step - experiment.warmup_steps) / max(1, experiment.steps - experiment.warmup_steps)
+    return experiment.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def pairing_begins(experiment: PolicyExperiment, count: int) -> int:
+    """The first step with paired noise: `pairing_start` epochs of `count` chunks in whole batches."""
+    return min(experiment.steps, math.ceil(experiment.pairing_start * count / experiment.batch_size))
+
+
+def policy_steps(
+    experiment: PolicyExperiment,
+    chunks: Chunks,
+    pairing: Pairing,
+    network: nn.Module,
+    optimizer: Optimizer,
+    accelerator: Accelerator,
+    first_step: int = 0,
+) -> Iterator[TrainingStep]:
+    """Train from `first_step` completed steps to the end, yielding after every step; see `steps_on`."""
+    begins = pairing_begins(experiment, len(chunks))
+    for first, end, chosen in ((0, begins, Independent()), (begins, experiment.steps, pairing)):
+        if max(first, first_step) < end:
+            yield from steps_on(
+                dataclasses.replace(experiment, steps=end),
+                lambda step, rank, processes: chunk_batch(experiment, chunks, step, rank, processes),
+                chosen,
+                network,
+                optimizer,
+                accelerator,
+                max(first, first_step),
+                lambda step: learning_rate_at(experiment, step),
+            )
