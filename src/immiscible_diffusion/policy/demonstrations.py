@@ -109,12 +109,13 @@ def windows(episode_ends: NDArray[np.int64], horizon: int, before: int, after: i
 def _from_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path) as file:
-            missing = [name for name in (*ARRAYS, "episode_ends") if name not in file]
-            if missing:
-                raise ValueError(f"data {str(path)!r} lacks {', '.join(missing)}; it holds {', '.join(file)}")
-            return {name: file[name] for name in (*ARRAYS, "episode_ends")}
-    except (zipfile.BadZipFile, OSError) as error:
+            held = {name: file[name] for name in file}
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise ValueError(f"data {str(path)!r} is no npz file that can be read: {error}") from error
+    missing = [name for name in (*ARRAYS, "episode_ends") if name not in held]
+    if missing:
+        raise ValueError(f"data {str(path)!r} lacks {', '.join(missing)}; it holds {', '.join(held)}")
+    return held
 
 
 def _from_zarr(path: Path) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from immiscible_diffusion.policy.environment import (
 )
 from immiscible_diffusion.randomness import derived_seed
 
+SMALLEST_FRAME = 96  # gym-pusht cannot draw smaller ones
+
 
 @dataclass(frozen=True, eq=False)
 class Episode:
@@ -63,8 +65,11 @@ def run_episodes(
 ) -> list[Episode]:
     """Act from every start state [N, 5] until success or `most_steps`; all of them ask for actions together.
 
-    legacy: as in `reset_to`; the published starts need it. frame_side: also draw every step, in pixels.
+    legacy: as in `reset_to`; the published starts need it. frame_side: also draw every step, in pixels, 96 or
+    more. Raises ValueError for a smaller one.
     """
+    if frame_side is not None and frame_side < SMALLEST_FRAME:
+        raise ValueError(f"frame_side must be {SMALLEST_FRAME} pixels or more, got {frame_side}")
     running = [_Running(start, legacy, frame_side) for start in starts]
     decision = 0
     while active := [
