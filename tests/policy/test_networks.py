@@ -8,7 +8,7 @@ from immiscible_diffusion.networks import parameter_count
 from immiscible_diffusion.policy.networks import POLICY_NETWORKS, ConditionalUNet1d, build_policy_network
 
 
-@pytest.mark.parametrize("name", ["mlp", "unet-1d-small"])
+@pytest.mark.parametrize("name", ["mlp-small", "unet-1d-small"])
 def test_a_prediction_has_the_chunks_shape_and_uses_all_it_is_given(name: str) -> None:
     network = build_policy_network(name, (16, 2), (2, 20))
     noisy = torch.randn(3, 16, 2, requires_grad=True)
@@ -55,4 +55,4 @@ def test_errors_name_what_is_wrong() -> None:
         build_policy_network("unet1d", (16, 2), (2, 5))
     with pytest.raises(ValueError, match="horizon must divide by 4, got 10"):
         build_policy_network("unet-1d-small", (10, 2), (2, 5))
-    assert set(POLICY_NETWORKS) == {"mlp", "unet-1d-small", "unet-1d"}
+    assert set(POLICY_NETWORKS) == {"mlp-small", "mlp", "unet-1d-small", "unet-1d"}

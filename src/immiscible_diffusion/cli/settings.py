@@ -24,7 +24,7 @@ class Settings:
     of a policy, a zarr archive or .npz file of demonstrations."""
     network: str | None = None
     """Network: mlp, unet-tiny, unet-small, unet-medium or unet-paper;
-    of a policy, mlp, unet-1d-small or unet-1d."""
+    of a policy, mlp-small, mlp, unet-1d-small or unet-1d."""
     steps: int | None = None
     """Training steps."""
     batch_size: int | None = None

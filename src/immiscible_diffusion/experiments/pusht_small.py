@@ -1,4 +1,4 @@
-"""Diffusion policy on PushT for a CPU: a residual MLP of 1.8 M parameters, all 206 demonstrations, keypoints.
+"""Diffusion policy on PushT for a CPU: a residual MLP of 0.45 M parameters, all 206 demonstrations, keypoints.
 
 Command: immiscible compare pusht-small --data pusht.npz --pairings independent nearest:2 assigned --seeds 3
 Hardware: 2 CPU cores. Duration: see docs/robotics.md.
@@ -12,10 +12,10 @@ from immiscible_diffusion.policy.experiment import PolicyExperiment
 experiment = PolicyExperiment(
     name="pusht-small",
     data="data/pusht/pusht_cchi_v7_replay.zarr",
-    network="mlp",
+    network="mlp-small",
     objective=Diffusion(schedule="cosine", training_steps=100),
     pairing="nearest:2",
-    steps=3000,
+    steps=5000,
     learning_rate=1e-3,
     warmup_steps=200,
 )

@@ -106,8 +106,7 @@ class ConditionalUNet1d(nn.Module):
         return prediction.transpose(1, 2)
 
 
-def _mlp(action: Shape, observation: Shape) -> nn.Module:
-    width = 256
+def _mlp(action: Shape, observation: Shape, width: int = 256) -> nn.Module:
     embed = nn.Sequential(
         nn.Flatten(), nn.Linear(observation[0] * observation[1], width), nn.SiLU(), nn.Linear(width, width)
     )
@@ -115,6 +114,7 @@ def _mlp(action: Shape, observation: Shape) -> nn.Module:
 
 
 POLICY_NETWORKS: dict[str, Callable[[Shape, Shape], nn.Module]] = {
+    "mlp-small": lambda action, observation: _mlp(action, observation, width=128),
     "mlp": _mlp,
     "unet-1d-small": lambda action, observation: ConditionalUNet1d(
         action, observation, (32, 64, 128), time_width=64
@@ -126,7 +126,8 @@ POLICY_NETWORKS: dict[str, Callable[[Shape, Shape], nn.Module]] = {
 def build_policy_network(name: str, action: Shape, observation: Shape, *, seed: int = 0) -> nn.Module:
     """Build a policy's network by name, its weights a function of `seed` alone.
 
-    name: "mlp" (1.9 M parameters, for a CPU), "unet-1d-small", or "unet-1d" (Chi et al., 66 M).
+    name: "mlp-small" (0.45 M parameters, for a CPU), "mlp" (1.8 M), "unet-1d-small" (1.2 M), or "unet-1d" (the
+        one of Chi et al., 66 M).
     action: steps of a chunk and numbers of an action. observation: observation steps and numbers of each.
     Called as network(noisy [B, T, A], time [B], condition [B, To, D]) -> [B, T, A].
     Raises ValueError for an unknown name, or a chunk that a U-Net cannot halve twice.
