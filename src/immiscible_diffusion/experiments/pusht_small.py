@@ -1,4 +1,4 @@
-"""Diffusion policy on PushT for a CPU: a residual MLP of 0.45 M parameters, all 206 demonstrations, keypoints.
+"""Diffusion policy on PushT for a CPU: a residual MLP (0.45 M parameters), all 206 demonstrations, keypoints.
 
 Command: immiscible compare pusht-small --data pusht.npz --pairings independent nearest:2 assigned --seeds 3
 Hardware: 2 CPU cores. Duration: see docs/robotics.md.

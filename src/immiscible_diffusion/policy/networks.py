@@ -126,8 +126,8 @@ POLICY_NETWORKS: dict[str, Callable[[Shape, Shape], nn.Module]] = {
 def build_policy_network(name: str, action: Shape, observation: Shape, *, seed: int = 0) -> nn.Module:
     """Build a policy's network by name, its weights a function of `seed` alone.
 
-    name: "mlp-small" (0.45 M parameters, for a CPU), "mlp" (1.8 M), "unet-1d-small" (1.2 M), or "unet-1d" (the
-        one of Chi et al., 66 M).
+    name: "mlp-small" (0.45 M parameters, for a CPU), "mlp" (1.8 M), "unet-1d-small" (1.2 M), or "unet-1d"
+        (Chi et al., 66 M).
     action: steps of a chunk and numbers of an action. observation: observation steps and numbers of each.
     Called as network(noisy [B, T, A], time [B], condition [B, To, D]) -> [B, T, A].
     Raises ValueError for an unknown name, or a chunk that a U-Net cannot halve twice.

@@ -1,0 +1,103 @@
+"""`train`, `evaluate` and `compare` where the experiment is a policy."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from immiscible_diffusion.policy.environment import keypoints, published_starts
+from immiscible_diffusion.policy.rollouts import run_episodes
+from immiscible_diffusion.policy.scripted import scripted_pusher
+
+pytest.importorskip("gym_pusht")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with scripted demonstrations in demonstrations.npz."""
+    folder = tmp_path_factory.mktemp("policy")
+    episodes = run_episodes(scripted_pusher, published_starts(4), most_steps=30)
+    states = np.concatenate([one.states[:-1] for one in episodes])
+    np.savez(
+        folder / "demonstrations.npz",
+        action=np.concatenate([one.actions for one in episodes]),
+        state=states,
+        keypoint=np.stack([keypoints(state) for state in states]),
+        episode_ends=np.cumsum([len(one.actions) for one in episodes]),
+    )
+    return folder
+
+
+def immiscible(*arguments: str, folder: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "immiscible_diffusion.cli", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if ok:
+        assert done.returncode == 0, done.stderr + done.stdout
+    return done
+
+
+SMALL = ("--data", "demonstrations.npz", "--steps", "4", "--batch-size", "16")
+QUICK = ("--starts", "2", "--last", "1", "--denoising-steps", "2", "--jobs", "1")
+
+
+def test_train_evaluate_and_what_does_not_apply(place: Path) -> None:
+    said = immiscible("train", "pusht-small", "--pairing", "nearest", "--k", "2", *SMALL, folder=place).stdout
+    run = "runs/pusht-small-nearest-2-seed0"
+    assert "92 chunks of 16 actions" in said and f"immiscible evaluate {run}" in said
+    assert json.loads((place / run / "config.json").read_text())["kind"] == "policy"
+
+    said = immiscible(
+        "evaluate", run, *QUICK, "--mode-starts", "1", "--mode-samples", "2", folder=place
+    ).stdout
+    assert "Mean score (greatest coverage / 0.95, at most 1)" in said and "Ways round the block" in said
+    found = json.loads((place / run / "evaluation.json").read_text())
+    assert len(found["scores"]) == 1 and len(found["scores"][0]) == 2
+    assert found["mean_score"] == pytest.approx(np.mean(found["scores"]))
+    with Image.open(place / run / "videos" / "nearest-2-start0.gif") as film:
+        assert film.size == (256, 256)
+
+    for command, words in (
+        (("evaluate", run, "--features", "pixels"), "--features does not apply to a policy; leave it out"),
+        (("sample", run), "the run trains a policy, and this command is for images"),
+        (("train", "pusht-small", "--flip", "True", *SMALL), "--flip does not apply to pusht-small"),
+        (("train", "digits-ddim", "--observations", "state"), "--observations does not apply to digits-ddim"),
+        (("train", "pusht"), "give --data the path of Diffusion Policy's"),
+    ):
+        refused = immiscible(*command, folder=place, ok=False)
+        assert refused.returncode == 2 and words in refused.stderr, refused.stderr
+
+
+def test_compare_goes_on_where_it_stopped_and_jobs_change_nothing(place: Path) -> None:
+    command = ("compare", "pusht-small", *SMALL, "--pairings", "independent", "assigned", *QUICK[:-1])
+    drawn = ("--mode-starts", "0", "--videos", "1")
+    said = immiscible(*command, "1", "--seeds", "2", "--out", "one", *drawn, folder=place).stdout
+    assert "Score − independent's" in said or "Score" in said
+    table = (place / "one" / "results.md").read_text()
+    assert "2 seeds, 2 start states, last 1 checkpoints" in table and "| assigned |" in table
+    first = json.loads((place / "one" / "results.json").read_text())
+    assert [(one["pairing"], one["seed"]) for one in first["results"]] == [
+        ("independent", 0),
+        ("assigned", 0),
+        ("independent", 1),
+        ("assigned", 1),
+    ]
+    assert (place / "one" / "videos" / "sheet.png").exists()
+    immiscible(*command, "2", "--seeds", "2", "--out", "two", *drawn, folder=place)
+    second = json.loads((place / "two" / "results.json").read_text())
+    for one, other in zip(first["results"], second["results"], strict=True):
+        assert one["score"] == other["score"] and one["skew"] == other["skew"]
+    again = immiscible(*command, "1", "--seeds", "2", "--out", "one", *drawn, folder=place)
+    assert "step 4/4" not in again.stdout  # nothing was trained again
+    refused = immiscible("compare", "pusht-small", *SMALL, "--count", "9", folder=place, ok=False)
+    assert "--count does not apply to a policy" in refused.stderr
