@@ -6,14 +6,26 @@ import json
 import pytest
 
 from immiscible_diffusion.experiment import Experiment, from_json, to_json
-from immiscible_diffusion.experiments import experiment_names, experiment_notes, named_experiment
+from immiscible_diffusion.experiments import (
+    any_experiment,
+    experiment_names,
+    experiment_notes,
+    named_experiment,
+)
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
+from immiscible_diffusion.policy.experiment import policy_from_json, policy_to_json
 
 
 @pytest.mark.parametrize("name", experiment_names())
 def test_named_experiments_round_trip_and_say_how_they_are_run(name: str) -> None:
-    experiment = named_experiment(name)
-    assert experiment.name == name and from_json(to_json(experiment)) == experiment
+    experiment = any_experiment(name)
+    assert experiment.name == name
+    if isinstance(experiment, Experiment):
+        assert from_json(to_json(experiment)) == experiment
+    else:
+        assert policy_from_json(policy_to_json(experiment)) == experiment
+        with pytest.raises(ValueError, match="trains a policy, not images; load it with any_experiment"):
+            named_experiment(name)
     notes = experiment_notes(name)
     for word in ("Command: ", "Hardware: ", "Duration: ", "Paper: ", "Ours: "):
         assert word in notes

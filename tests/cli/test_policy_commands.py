@@ -79,18 +79,18 @@ def test_train_evaluate_and_what_does_not_apply(place: Path) -> None:
 
 
 def test_compare_goes_on_where_it_stopped_and_jobs_change_nothing(place: Path) -> None:
-    command = ("compare", "pusht-small", *SMALL, "--pairings", "independent", "assigned", *QUICK[:-1])
+    command = ("compare", "pusht-small", *SMALL, "--pairings", "independent", "assigned@8", *QUICK[:-1])
     drawn = ("--mode-starts", "0", "--videos", "1")
     said = immiscible(*command, "1", "--seeds", "2", "--out", "one", *drawn, folder=place).stdout
     assert "Score − independent's" in said or "Score" in said
     table = (place / "one" / "results.md").read_text()
-    assert "2 seeds, 2 start states, last 1 checkpoints" in table and "| assigned |" in table
+    assert "2 seeds, 2 start states, last 1 checkpoints" in table and "| assigned@8 |" in table
     first = json.loads((place / "one" / "results.json").read_text())
     assert [(one["pairing"], one["seed"]) for one in first["results"]] == [
         ("independent", 0),
-        ("assigned", 0),
+        ("assigned@8", 0),
         ("independent", 1),
-        ("assigned", 1),
+        ("assigned@8", 1),
     ]
     assert (place / "one" / "videos" / "sheet.png").exists()
     immiscible(*command, "2", "--seeds", "2", "--out", "two", *drawn, folder=place)
@@ -101,3 +101,5 @@ def test_compare_goes_on_where_it_stopped_and_jobs_change_nothing(place: Path) -
     assert "step 4/4" not in again.stdout  # nothing was trained again
     refused = immiscible("compare", "pusht-small", *SMALL, "--count", "9", folder=place, ok=False)
     assert "--count does not apply to a policy" in refused.stderr
+    config = json.loads((place / "one" / "runs" / "assigned@8-seed1" / "config.json").read_text())
+    assert (config["pairing"], config["pairing_cluster"], config["seed"]) == ("assigned", 8, 1)

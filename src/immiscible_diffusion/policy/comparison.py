@@ -15,8 +15,7 @@ from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.experiment import values_of
 from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.policy.experiment import PolicyExperiment
-from immiscible_diffusion.policy.paired_chunks import policy_pairing
-from immiscible_diffusion.policy.runs import advance_policy, load_experiment_chunks, open_policy_run
+from immiscible_diffusion.policy.runs import advance_policy, open_policy_run
 from immiscible_diffusion.policy.scoring import Measure, PolicyScore, read_score, score_run, write_score
 from immiscible_diffusion.policy.skew import noise_skew
 
@@ -27,7 +26,8 @@ PUBLISHED = Measure()
 class PolicyPlan:
     """What a comparison of policies trains and how it is scored.
 
-    pairings: short names; differences are from "independent", or the first. seeds: runs of each pairing.
+    pairings: short names, "assigned@16" for pairing within 16 rows of similar observations; differences are
+    from "independent", or the first. seeds: runs of each pairing.
     Raises ValueError for fewer than two different pairings, or no seed.
     """
 
@@ -36,7 +36,7 @@ class PolicyPlan:
     measure: Measure = PUBLISHED
 
     def __post_init__(self) -> None:
-        names = tuple(canonical_name(name) for name in self.pairings)
+        names = tuple(written(*split_name(name)) for name in self.pairings)
         object.__setattr__(self, "pairings", names)
         if len(names) < 2 or len(set(names)) < len(names):
             raise ValueError(f"pairings must be two or more different ones, got {' '.join(names) or 'none'}")
@@ -75,14 +75,19 @@ def compare_policies(
     """
     # Seeds outside, so that an interrupted comparison has whole seeds to show.
     one_each = [
-        dataclasses.replace(experiment, pairing=pairing, seed=experiment.seed + number)
+        (name, _paired(experiment, name, experiment.seed + number))
         for number in range(plan.seeds)
-        for pairing in plan.pairings
+        for name in plan.pairings
     ]
-    places = [folder / "runs" / f"{one.pairing.replace(':', '-')}-seed{one.seed}" for one in one_each]
     tasks = [
-        (one, plan.measure, place, f"{number}/{len(one_each)} {one.pairing} seed {one.seed}")
-        for number, (one, place) in enumerate(zip(one_each, places, strict=True), 1)
+        (
+            name,
+            one,
+            plan.measure,
+            folder / "runs" / f"{name.replace(':', '-')}-seed{one.seed}",
+            f"{number}/{len(one_each)} {name} seed {one.seed}",
+        )
+        for number, (name, one) in enumerate(one_each, 1)
     ]
     jobs = min(jobs or default_jobs(len(tasks)), len(tasks))
     if jobs > 1:
@@ -106,13 +111,32 @@ def compare_policies(
     return results
 
 
+def split_name(name: str) -> tuple[str, int]:
+    """Split "assigned@16" into the pairing's canonical name and the rows of a cluster; 0 without "@"."""
+    pairing, at, cluster = name.partition("@")
+    if at and not cluster.isdigit():
+        raise ValueError(f"pairing {name!r} needs a number of rows after @; write {pairing}@16")
+    return canonical_name(pairing), int(cluster or 0)
+
+
+def written(pairing: str, cluster: int) -> str:
+    """The inverse of `split_name`."""
+    return f"{pairing}@{cluster}" if cluster else pairing
+
+
+def _paired(experiment: PolicyExperiment, name: str, seed: int) -> PolicyExperiment:
+    pairing, cluster = split_name(name)
+    chosen = cluster or experiment.pairing_cluster
+    return dataclasses.replace(experiment, pairing=pairing, pairing_cluster=chosen, seed=seed)
+
+
 def _result(
-    experiment: PolicyExperiment, measure: Measure, folder: Path, name: str, report: Report
+    name: str, experiment: PolicyExperiment, measure: Measure, folder: Path, title: str, report: Report
 ) -> PolicyResult:
     """Train and score one run, or read what an earlier call did."""
 
     def say(text: str) -> None:
-        report(f"{name}: {text}")
+        report(f"{title}: {text}")
 
     run = open_policy_run(experiment, folder, resume=True)
     seconds = run.first_seconds
@@ -126,14 +150,7 @@ def _result(
         write_score(folder, measure, score)
     say(f"mean score of the last {len(score.steps)} checkpoints {score.mean:.3f}")
     skew = noise_skew(experiment, run.chunks, run.pairing)
-    return PolicyResult(experiment.pairing, experiment.seed, str(folder), score, seconds, skew)
-
-
-def skews(experiment: PolicyExperiment, pairings: Sequence[str]) -> dict[str, float]:
-    """What each pairing's noise tells of the observation, without training anything."""
-    chunks = load_experiment_chunks(experiment)
-    named = {name: dataclasses.replace(experiment, pairing=name) for name in pairings}
-    return {name: noise_skew(one, chunks, policy_pairing(one, chunks)) for name, one in named.items()}
+    return PolicyResult(name, experiment.seed, str(folder), score, seconds, skew)
 
 
 def policy_table(results: Sequence[PolicyResult], plan: PolicyPlan) -> Table:
