@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from immiscible_diffusion.checkpoints import checkpoint_at, newest_checkpoint
+from immiscible_diffusion.checkpoints import chosen_checkpoint, newest_checkpoint
 from immiscible_diffusion.experiment import from_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import Assigned, Independent, Nearest, pairing_from_name
@@ -19,13 +19,14 @@ from immiscible_diffusion.policy.experiment import (
     policy_from_json,
     policy_to_json,
 )
+from immiscible_diffusion.policy.kept import kept_policies, load_policy
 from immiscible_diffusion.policy.paired_chunks import (
     Standardised,
     WithinSimilar,
     policy_pairing,
     similar_rows,
 )
-from immiscible_diffusion.policy.runs import advance_policy, kept_policies, load_policy, open_policy_run
+from immiscible_diffusion.policy.runs import advance_policy, open_policy_run
 from immiscible_diffusion.policy.skew import noise_skew
 from immiscible_diffusion.policy.training import chunk_batch, learning_rate_at, pairing_begins
 from immiscible_diffusion.randomness import generator_for
@@ -55,6 +56,12 @@ def finish(experiment: PolicyExperiment, folder: Path, resume: bool = False) -> 
     return {
         f"{file}.{key}": value for file, held in checkpoint.tensors.items() for key, value in held.items()
     }
+
+
+def averaged(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    held = chosen_checkpoint(folder / "averaged", str(step))
+    assert held is not None
+    return held.tensors["averaged"]
 
 
 def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
@@ -97,10 +104,7 @@ def test_before_pairing_starts_training_is_vanilla(tmp_path: Path, recorded: Pat
     finish(late, tmp_path / "late")
     finish(small(recorded, pairing="independent"), tmp_path / "vanilla")
     weights = {
-        name: {
-            step: checkpoint_at(tmp_path / name / "averaged", step).tensors["averaged"]
-            for step in (pairing_begins(late, 198), 12)
-        }
+        name: {step: averaged(tmp_path / name, step) for step in (pairing_begins(late, 198), 12)}
         for name in ("late", "vanilla")
     }
     assert_same(weights["late"][7], weights["vanilla"][7])
@@ -124,7 +128,7 @@ def test_a_loaded_policy_acts_in_pixels(tmp_path: Path, recorded: Path) -> None:
     assert actions.shape == (3, 8, 2) and actions.dtype == torch.float64
     limits = policy.action_limits
     assert (actions >= limits.low - 60).all() and (actions <= limits.high + 60).all()
-    with pytest.raises(ValueError, match=r"checkpoint .* cannot be used"):
+    with pytest.raises(FileNotFoundError, match="has none of step 999"):
         load_policy(tmp_path / "run", 999)
 
 
@@ -182,6 +186,9 @@ def test_standardising_chooses_at_mean_0_and_std_1() -> None:
     wanted = Assigned()(scaled, generator=torch.Generator().manual_seed(1))
     assert torch.equal(noise, wanted)
     assert not torch.equal(noise, Assigned()(clean, generator=torch.Generator().manual_seed(1)))
+    # Assignment does not see a shift, nearest noise does.
+    noise = Standardised(Nearest(k=2))(clean, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(noise, Nearest(k=2)(scaled, generator=torch.Generator().manual_seed(1)))
     constant = torch.ones(8, 3)
     assert torch.isfinite(Standardised(Nearest(k=2))(constant)).all()
 

@@ -45,6 +45,7 @@ def evaluate(
     from immiscible_diffusion.policy.experiment import is_policy_run
 
     images_only = {
+        "checkpoint": (checkpoint, "newest"),
         "evaluations": (evaluations, (5, 20, 50)),
         "count": (count, 2000),
         "sampler": (sampler, None),

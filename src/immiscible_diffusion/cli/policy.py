@@ -70,25 +70,30 @@ def refuse(given: Mapping[str, tuple[Any, Any]], what: str) -> None:
 
 
 def train_policy(
-    chosen: "PolicyExperiment", folder: Path, resume: bool, checkpoint_every: int | None, log_every: int
+    chosen: "PolicyExperiment",
+    folder: Path,
+    resume: bool,
+    checkpoint_every: int | None,
+    log_every: int,
+    log_with: str,
 ) -> None:
     from tqdm import tqdm
 
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.policy.runs import advance_policy, open_policy_run
 
-    run = open_policy_run(chosen, folder, resume=resume)
+    run = open_policy_run(chosen, folder, resume=resume, log_with=log_with)
     main = run.accelerator.is_main_process
     if main:
         print(
             f"{chosen.name}: {len(run.chunks):,} chunks of {chosen.horizon} actions, {chosen.network} with "
             f"{parameter_count(run.network):,} parameters on {run.accelerator.device}, pairing {run.pairing}"
         )
-        if run.first_step:
-            print(f"Going on from step {run.first_step:,}")
+        if run.start.step:
+            print(f"Going on from step {run.start.step:,}")
     bar = tqdm(
         total=chosen.steps,
-        initial=run.first_step,
+        initial=run.start.step,
         unit="step",
         disable=not main,
         file=sys.stderr,
@@ -98,13 +103,11 @@ def train_policy(
         with bar:
             for done in advance_policy(run, checkpoint_every=checkpoint_every, log_every=log_every):
                 bar.update()
-                if done.step % log_every == 0 or done.step == chosen.steps:
+                if done.step == chosen.steps or (log_every and done.step % log_every == 0):
                     bar.set_postfix({"loss": f"{float(done.loss):.4f}"}, refresh=False)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         if main:
-            print(
-                f"\nStopped and saved. To go on, give the same command with --resume (run folder: {folder})."
-            )
+            print(f"\nStopped: {stopped}. To go on, give the same command with --resume.")
         raise SystemExit(130) from None
     if main:
         print(f"Run folder: {folder}\nNext: immiscible evaluate {folder}")
@@ -113,7 +116,7 @@ def train_policy(
 def evaluate_policy(run: Path, scoring: Scoring, jobs: int | None) -> None:
     from immiscible_diffusion.comparison.parallel import default_jobs
     from immiscible_diffusion.policy.experiment import policy_from_json
-    from immiscible_diffusion.policy.runs import kept_policies
+    from immiscible_diffusion.policy.kept import kept_policies
     from immiscible_diffusion.policy.scoring import score_run, write_score
 
     measure = scoring.measure()

@@ -139,7 +139,7 @@ def _result(
         report(f"{title}: {text}")
 
     run = open_policy_run(experiment, folder, resume=True)
-    seconds = run.first_seconds
+    seconds = run.start.seconds
     for done in advance_policy(run):
         seconds += done.seconds
         if done.step % max(1, experiment.steps // 5) == 0:

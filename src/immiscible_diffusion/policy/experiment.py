@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from immiscible_diffusion.experiment import Precision, built_from, check_training, values_of
+from immiscible_diffusion.experiment import FORMAT, Precision, built_from, check_training, values_of
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.pairing.suggestions import unknown
@@ -79,7 +79,10 @@ class PolicyExperiment:
 
 def policy_to_json(experiment: PolicyExperiment) -> str:
     """Write a policy's experiment as JSON; `kind` tells it from an experiment on images."""
-    return json.dumps({"kind": KIND, **values_of(experiment)}, indent=2, ensure_ascii=False) + "\n"
+    return (
+        json.dumps({"kind": KIND, "format": FORMAT, **values_of(experiment)}, indent=2, ensure_ascii=False)
+        + "\n"
+    )
 
 
 def policy_from_json(text: str) -> PolicyExperiment:

@@ -12,9 +12,9 @@ from immiscible_diffusion.comparison.parallel import Report, in_processes
 from immiscible_diffusion.comparison.statistics import Interval, student_t_interval
 from immiscible_diffusion.policy.environment import SUCCESS, published_starts
 from immiscible_diffusion.policy.experiment import policy_from_json
+from immiscible_diffusion.policy.kept import KEPT, kept_policies, load_policy
 from immiscible_diffusion.policy.modes import Mode, mode_entropy, mode_of
 from immiscible_diffusion.policy.rollouts import Episode, policy_controller, run_episodes
-from immiscible_diffusion.policy.runs import KEPT, kept_policies, load_policy
 from immiscible_diffusion.randomness import derived_seed
 
 GROUP = 25  # episodes that ask the network for actions together; fixed, so that rounding is too
