@@ -108,7 +108,7 @@ def windows(episode_ends: NDArray[np.int64], horizon: int, before: int, after: i
 
 def _from_npz(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             held = {name: file[name] for name in file}
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise ValueError(f"data {str(path)!r} is no npz file that can be read: {error}") from error
