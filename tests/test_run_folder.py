@@ -96,7 +96,8 @@ def test_nothing_in_the_package_unpickles_code() -> None:
                 found.append(f"{file.name}: {called}")
             if called in ("torch.load", "np.load", "numpy.load"):
                 given = {word.arg: ast.unparse(word.value) for word in node.keywords}
-                if given.get("weights_only") != "True":
+                # NumPy's way of saying the same.
+                if given.get("weights_only") != "True" and given.get("allow_pickle") != "False":
                     found.append(f"{file.name}: {called} {given}")
     assert found == []
 
