@@ -5,9 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tests.analysis.conftest import train
 
-from immiscible_diffusion.analysis.trained_runs import load_runs
+from immiscible_diffusion.analysis.trained_runs import images_from, load_runs
+from immiscible_diffusion.analysis.trajectories import predicted_images
+from immiscible_diffusion.trained_model import load_trained
 
 
 def test_runs_of_other_objectives_or_data_are_refused(run_folders: dict[str, Path], tmp_path: Path) -> None:
@@ -51,3 +54,14 @@ def test_a_comparisons_folder_stands_for_its_runs(run_folders: dict[str, Path], 
     for name in ("independent-0", "nearest:4-0"):
         shutil.copytree(run_folders[name], tmp_path / "runs" / name.replace(":", "-"))
     assert [group.name for group in load_runs([tmp_path]).groups] == ["independent", "nearest:4"]
+
+
+def test_a_sampler_that_adds_noise_adds_the_same_to_every_image(tmp_path: Path) -> None:
+    model = load_trained(train(tmp_path, "digits-consistency", pairing="independent", steps=8))
+    noise = torch.randn(1, *model.shape, generator=torch.Generator().manual_seed(0)).repeat(2, 1, 1, 1)
+    images = images_from(model, 80 * noise, 4)
+    assert torch.equal(images[0], images[1])
+    torch.manual_seed(3)
+    assert torch.equal(images, images_from(model, 80 * noise, 4))
+    times, predicted = predicted_images(model, 80 * noise, 4)
+    assert len(times) == 4 and torch.equal(predicted[-1], images)

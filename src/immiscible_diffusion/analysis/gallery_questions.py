@@ -16,7 +16,7 @@ from immiscible_diffusion.analysis.stability import STRENGTHS, stability
 from immiscible_diffusion.analysis.trained_runs import TrainedRuns
 from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evaluation import FeatureNetwork
-from immiscible_diffusion.objectives import FlowMatching
+from immiscible_diffusion.objectives import Consistency, FlowMatching
 
 ROWS = 5000  # images that the questions without a network look at
 EFFORT = {"points": 2000, "samples": 64, "times": 12, "shown": 3, "shown_points": 150}
@@ -64,7 +64,8 @@ def about_pairings(runs: TrainedRuns, *, seed: int = 0) -> tuple[Analysis, ...]:
     batch = min(256, len(images))
     effort = EFFORT | {"clusters": min(8, len(images) // 2), "batch": batch}
     nearer: dict[str, Any] = {"ks": list(KS), "batches": sorted({min(64, batch), batch})}
-    prediction = "flow" if isinstance(models[0].experiment.objective, FlowMatching) else "epsilon"
+    kind = type(models[0].experiment.objective)
+    prediction = {FlowMatching: "flow", Consistency: "consistency"}.get(kind, "epsilon")
     return (
         Analysis("distance", asked | nearer, lambda: distance(images, **nearer, seed=seed)),
         Analysis(

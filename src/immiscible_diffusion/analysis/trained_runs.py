@@ -13,6 +13,7 @@ from torch import Tensor
 
 from immiscible_diffusion.data import ImageData, to_pixels
 from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.run_folder import load_data, read_description
 from immiscible_diffusion.sampling import sample
 from immiscible_diffusion.trained_model import TrainedModel, load_trained
@@ -84,6 +85,14 @@ def load_runs(folders: Sequence[Path], data: str | None = None) -> TrainedRuns:
     return TrainedRuns(images, groups, described, _differences(models, groups))
 
 
+def equal_renoising(model: TrainedModel, count: int) -> list[torch.Generator]:
+    """Make the generators of a sampler that adds noise on the way: the same noise for every row.
+
+    So images differ by the noise that they begin with and by nothing else.
+    """
+    return [generator_for(model.experiment.seed, "samples", step=2) for _ in range(count)]
+
+
 def images_from(model: TrainedModel, noise: Tensor, evaluations: int, labels: Tensor | None = None) -> Tensor:
     """Turn given noise [N, C, H, W] into images, uint8 on the CPU."""
     device = next(model.network.parameters()).device
@@ -93,6 +102,7 @@ def images_from(model: TrainedModel, noise: Tensor, evaluations: int, labels: Te
         noise.to(device),
         evaluations,
         condition=None if labels is None else labels.to(device),
+        generator=equal_renoising(model, len(noise)),
     )
     return to_pixels(clean, model.experiment.image_std).cpu()
 

@@ -10,6 +10,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 from torch import Tensor
 
+from immiscible_diffusion.analysis.trained_runs import equal_renoising
 from immiscible_diffusion.data import to_pixels
 from immiscible_diffusion.figures import FONT_SIZE, LIGHT, footnote, literal, new_figure, to_png
 from immiscible_diffusion.randomness import derived_seed
@@ -41,6 +42,7 @@ def predicted_images(
                 noise[rows].to(device),
                 evaluations,
                 condition=None if labels is None else labels[rows].to(device),
+                generator=equal_renoising(model, len(noise[rows])),
             )
         )
         times = [step.time for step in steps]
