@@ -86,6 +86,7 @@ def test_train_evaluate_and_what_does_not_apply(place: Path, immiscible: Command
         (("sample", run), "the run trains a policy, and this command is for images"),
         (("train", "pusht-small", "--flip", "True", *SMALL), "--flip does not apply to pusht-small"),
         (("train", "digits-ddim", "--observations", "state"), "--observations does not apply to digits-ddim"),
+        (("compare", "digits-ddim", "--starts", "3"), "--starts does not apply to images"),
         (("train", "pusht"), "give --data the path of Diffusion Policy's"),
     ):
         refused = immiscible(*command, ok=False)

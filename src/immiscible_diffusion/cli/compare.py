@@ -72,19 +72,19 @@ def compare(
         from immiscible_diffusion.policy.comparison import PolicyPlan
 
         images_only = {
-            "evaluations": (evaluations, None),
-            "judged_at": (judged_at, None),
-            "points": (points, 10),
-            "count": (count, 2000),
-            "features": (features, "auto"),
-            "weights": (weights, None),
+            "evaluations": evaluations,
+            "judged_at": judged_at,
+            "points": points,
+            "count": count,
+            "features": features,
+            "weights": weights,
         }
-        refuse(images_only, "a policy")
+        refuse(compare, images_only, "a policy")
         own = ("independent", "nearest:2", "assigned") if pairings == PAIRINGS else pairings
         policies = PolicyPlan(own, seeds, scoring.measure())
         place = out or Path("runs") / f"compare-{chosen.name}"
         return compare_policies(chosen, policies, scoring, place, jobs)
-    refuse({"starts and its like": (scoring, AS_PUBLISHED)}, "images")
+    refuse(compare, {"scoring": scoring}, "images")
     plan = Plan(
         pairings,
         seeds,

@@ -45,18 +45,19 @@ def evaluate(
     from immiscible_diffusion.policy.experiment import is_policy_run
 
     images_only = {
-        "checkpoint": (checkpoint, "newest"),
-        "evaluations": (evaluations, (5, 20, 50)),
-        "count": (count, 2000),
-        "sampler": (sampler, None),
-        "features": (features, "auto"),
-        "weights": (weights, None),
-        "data": (data, None),
+        "checkpoint": checkpoint,
+        "evaluations": evaluations,
+        "count": count,
+        "sampler": sampler,
+        "tolerance": tolerance,
+        "features": features,
+        "weights": weights,
+        "data": data,
     }
     if is_policy_run(run):
-        refuse(images_only, "a policy")
+        refuse(evaluate, images_only, "a policy")
         return evaluate_policy(run, scoring, jobs)
-    refuse({"jobs": (jobs, None), "starts and its like": (scoring, AS_PUBLISHED)}, "images")
+    refuse(evaluate, {"jobs": jobs, "scoring": scoring}, "images")
 
     import dataclasses
     import json

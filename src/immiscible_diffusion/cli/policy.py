@@ -1,8 +1,9 @@
 """What `train`, `evaluate` and `compare` do where the experiment, or the run, is a policy's."""
 
 import dataclasses
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,11 +63,16 @@ AS_NAMED_POLICY = PolicySettings()
 AS_PUBLISHED = Scoring()
 
 
-def refuse(given: Mapping[str, tuple[Any, Any]], what: str) -> None:
-    """Refuse options that differ from their defaults though they say nothing about `what`."""
-    for name, (value, default) in given.items():
-        if value != default:
-            raise ValueError(f"--{name.replace('_', '-')} does not apply to {what}; leave it out")
+def refuse(command: Callable[..., None], given: Mapping[str, Any], what: str) -> None:
+    """Refuse options of `command` that differ from their defaults though they say nothing about `what`."""
+    parameters = inspect.signature(command).parameters
+    for name, value in given.items():
+        if value != parameters[name].default:
+            changed = name
+            if dataclasses.is_dataclass(value):  # a group of options
+                plain = parameters[name].default
+                changed = next(key for key in vars(value) if vars(value)[key] != vars(plain)[key])
+            raise ValueError(f"--{changed.replace('_', '-')} does not apply to {what}; leave it out")
 
 
 def train_policy(

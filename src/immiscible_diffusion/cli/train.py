@@ -71,15 +71,15 @@ def train(
     folder = out or Path("runs") / f"{chosen.name}-{chosen.pairing.replace(':', '-')}-seed{chosen.seed}"
 
     images_only = {
-        "sheet_every": (sheet_every, 500),
-        "keep": (keep, 2),
-        "evaluate_every": (evaluate_every, 0),
-        "evaluate_at": (evaluate_at, 20),
-        "evaluate_count": (evaluate_count, 2000),
-        "features": (features, "auto"),
-        "weights": (weights, None),
-        "skip_limit": (skip_limit, 10),
-        "compile": (compile, False),
+        "sheet_every": sheet_every,
+        "keep": keep,
+        "evaluate_every": evaluate_every,
+        "evaluate_at": evaluate_at,
+        "evaluate_count": evaluate_count,
+        "features": features,
+        "weights": weights,
+        "skip_limit": skip_limit,
+        "compile": compile,
     }
 
     from tqdm import tqdm
@@ -89,7 +89,7 @@ def train(
     from immiscible_diffusion.runs import Schedule, advance, open_run
 
     if not isinstance(chosen, Experiment):
-        refuse(images_only, "a policy")
+        refuse(train, images_only, "a policy")
         return train_policy(chosen, folder, resume, checkpoint_every, log_every, log_with)
     every = 500 if checkpoint_every is None else checkpoint_every
     schedule = Schedule(every, sheet_every, log_every, evaluate_every, keep, skip_limit)

@@ -1,9 +1,9 @@
 """Diffusion policy on PushT for a CPU: a residual MLP (0.45 M parameters), all 206 demonstrations, keypoints.
 
 Command: immiscible compare pusht-small --data pusht.npz --pairings independent nearest:2 assigned --seeds 3
-Hardware: 2 CPU cores. Duration: see docs/robotics.md.
+Hardware: 2 CPU cores. Duration: 1 to 2 minutes of training a run and 1 of scoring, on an idle core.
 Paper: has no such experiment; see `pusht` for its numbers.
-Ours: docs/robotics.md
+Ours: docs/robotics.md: independent 29.7 ± 2.8 %, nearest:2 27.4 ± 5.8 %, assigned 12.2 ± 2.7 % (3 seeds).
 """
 
 from immiscible_diffusion.objectives import Diffusion

@@ -3,7 +3,7 @@
 Command: immiscible compare pusht-small-flow --data pusht.npz --pairings independent nearest:2 assigned
 Hardware: 2 CPU cores. Duration: as `pusht-small`.
 Paper: has no such experiment.
-Ours: docs/robotics.md
+Ours: not run
 """
 
 import dataclasses
