@@ -94,6 +94,15 @@ def check_training(experiment: Any) -> None:
         raise ValueError(unknown("precision", experiment.precision, get_args(Precision)))
 
 
+def at_image_std(experiment: Experiment, image_std: float) -> Experiment:
+    """Change the scale of the images, and with it the std that EDM and consistency take them to have."""
+    scaled = dataclasses.replace(experiment, image_std=image_std)
+    if not isinstance(scaled.objective, EDM | Consistency):
+        return scaled
+    sigma_data = scaled.objective.sigma_data * image_std / experiment.image_std
+    return dataclasses.replace(scaled, objective=dataclasses.replace(scaled.objective, sigma_data=sigma_data))
+
+
 def to_json(experiment: Experiment) -> str:
     """Write an experiment as JSON, the objective with its name."""
     return json.dumps({"format": FORMAT, **values_of(experiment)}, indent=2, ensure_ascii=False) + "\n"

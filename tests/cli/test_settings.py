@@ -6,6 +6,7 @@ import importlib
 import pytest
 
 from immiscible_diffusion.cli.settings import Settings, chosen_experiment
+from immiscible_diffusion.comparison.plan import Plan, variants
 from immiscible_diffusion.objectives import EDM, Consistency, Diffusion
 
 compare_module = importlib.import_module("immiscible_diffusion.cli.compare")
@@ -24,6 +25,16 @@ def test_sigma_data_follows_the_scale_of_the_images_unless_given() -> None:
     )
     given = Settings(image_std=2.0, sigma_data=0.5)
     assert chosen_experiment("digits-edm", given).objective == EDM(sigma_data=0.5)
+    with pytest.raises(ValueError, match=r"image_std must be greater than 0, got -1\.0"):
+        chosen_experiment("digits-edm", Settings(image_std=-1.0))
+
+
+def test_a_comparison_of_scales_changes_sigma_data_with_them() -> None:
+    experiment = chosen_experiment("digits-edm", Settings())
+    plan = Plan(("independent", "assigned"), image_stds=(0.5, 2.0))
+    trained = variants(experiment, plan).values()
+    assert [one.objective for one in trained] == [EDM()] * 2 + [EDM(sigma_data=2.0)] * 2
+    assert [one.image_std for one in trained] == [0.5, 0.5, 2.0, 2.0]
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def image_experiment(name: str, settings: Settings) -> "Experiment":
 
 def _chosen_objective(experiment: "Experiment | PolicyExperiment", given: dict[str, Any]) -> "AnyObjective":
     """Replace what `given` sets of the objective, and take it out of there."""
-    from immiscible_diffusion.experiment import OBJECTIVES
+    from immiscible_diffusion.experiment import OBJECTIVES, Experiment, at_image_std
 
     fields = {name: {field.name for field in dataclasses.fields(kind)} for name, kind in OBJECTIVES.items()}
     own = {key: given.pop(key) for key in OBJECTIVE_SETTINGS if key in given}
@@ -117,8 +117,7 @@ def _chosen_objective(experiment: "Experiment | PolicyExperiment", given: dict[s
             raise ValueError(
                 f"--{key.replace('_', '-')} is for {takers}, and {experiment.name} is {kind}; leave it out"
             )
-    if "sigma_data" in fields[kind] and "image_std" in given and "sigma_data" not in own:
-        stored: float = getattr(experiment.objective, "sigma_data")  # noqa: B009
-        own["sigma_data"] = stored * given["image_std"] / getattr(experiment, "image_std")  # noqa: B009
+    if isinstance(experiment, Experiment) and "image_std" in given:
+        experiment = at_image_std(experiment, given["image_std"])
     objective: AnyObjective = dataclasses.replace(experiment.objective, **own)
     return objective

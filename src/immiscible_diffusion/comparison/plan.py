@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.experiment import Experiment, at_image_std
 from immiscible_diffusion.pairing import canonical_name
 
 
@@ -59,7 +59,7 @@ def variants(experiment: Experiment, plan: Plan) -> dict[str, Experiment]:
     """What a plan trains of an experiment, by the name that its curves have; the experiment's own seed."""
     stds = plan.image_stds or (experiment.image_std,)
     return {
-        _name(plan, pairing, std): dataclasses.replace(experiment, pairing=pairing, image_std=std)
+        _name(plan, pairing, std): dataclasses.replace(at_image_std(experiment, std), pairing=pairing)
         for std in stds
         for pairing in plan.pairings
     }
