@@ -27,7 +27,7 @@ def test_calibration_shifts_are_those_of_the_data(shared_data: Path) -> None:
     for point in CALIBRATION:
         images = latents if "latents" in point.data else cifar10
         for factor, shift in ((1, point.shift), (2, point.shift_at_twice)):
-            measured = predicted_shifts(images, factor * point.best_k, "l2", None)["shift"]
+            measured = predicted_shifts(images, [(factor * point.best_k, "l2")], None)[0]["shift"]
             assert measured == pytest.approx(shift, abs=0.03)
 
 

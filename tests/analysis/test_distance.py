@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from immiscible_diffusion.analysis.clean_images import CleanImages, load_clean
-from immiscible_diffusion.analysis.distance import distance, predicted_change
+from immiscible_diffusion.analysis.distance import distance, predicted_changes
 
 
 @pytest.fixture(scope="module")
@@ -29,21 +29,23 @@ def test_everything_measured_is_near_its_prediction(digits: CleanImages) -> None
 
 def test_centring_moves_digits_most(digits: CleanImages) -> None:
     """All digits share a mean; choosing against what is left brings the noise less near."""
-    uncentred, centred = (predicted_change(digits, 8, "l2", centre) for centre in (None, digits.mean()))
+    uncentred, centred = (
+        predicted_changes(digits, [(8, "l2")], centre)[0] for centre in (None, digits.mean())
+    )
     assert uncentred < centred - 2
 
 
 def test_latents_of_the_papers_size() -> None:
     """REFERENCES.md: −2.27 % was measured on unit Gaussian latents, the paper prints −2.32 % on its own."""
-    assert predicted_change(load_clean("gaussian:4x32x32", rows=500), 64, "l2", None) == pytest.approx(
-        -2.25, abs=0.03
-    )
+    assert predicted_changes(load_clean("gaussian:4x32x32", rows=500), [(64, "l2")], None)[
+        0
+    ] == pytest.approx(-2.25, abs=0.03)
 
 
 def test_table_4_on_cifar10(shared_data: Path) -> None:
     images = load_clean(str(shared_data / "cifar10" / "test.parquet"), image_std=1.0, rows=2000)
     for k, paper in ((8, -1.58), (4, -1.12)):  # 2,000 test images are within 0.03 of the training set
-        assert predicted_change(images, k, "l2", None) == pytest.approx(paper, abs=0.05)
+        assert predicted_changes(images, [(k, "l2")], None)[0] == pytest.approx(paper, abs=0.05)
 
 
 @pytest.mark.parametrize(

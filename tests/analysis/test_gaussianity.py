@@ -48,7 +48,7 @@ def test_shifts_are_predicted_and_warned_of(digits: CleanImages) -> None:
         digits, ("independent", "nearest:8:uncentred", "nearest:8:dot", "assigned"), (8,), seed=2
     )
     measured = found.values["pairings"]
-    predicted = predicted_shifts(digits, 8, "l2", None)
+    predicted = predicted_shifts(digits, [(8, "l2")], None)[0]
     # Over 1,797 noises each shift has a standard error of 1/√1797.
     for name in ("mean_shift", "norm_shift"):
         assert measured["nearest:8:uncentred"][name] == pytest.approx(predicted[name], abs=4.5 / 1797**0.5)

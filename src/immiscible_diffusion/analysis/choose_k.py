@@ -85,8 +85,10 @@ def choose_k(
     _check(prediction, rule, centring, ks, samples)
     centre = images.mean() if centring == "centred" else None
     chosen: Rule = rule  # type: ignore[assignment]
+    offered = sorted(set(ks))
+    shifted = predicted_shifts(images, [(k, chosen) for k in offered], centre)
     rows = []
-    for k in sorted(set(ks)):
+    for k, shift in zip(offered, shifted, strict=True):
         found = posterior(
             images,
             Nearest(k=k, rule=chosen, centre=centre),
@@ -98,7 +100,7 @@ def choose_k(
         rows.append(
             {
                 "k": k,
-                **predicted_shifts(images, k, chosen, centre),
+                **shift,
                 "information": found.information,
                 "distortion": found.distortion,
                 "standard_error": found.standard_error,

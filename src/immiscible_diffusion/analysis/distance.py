@@ -70,6 +70,11 @@ def distance(
         lambda step: generator_for(seed, "noise", step),
         order,
     )
+    chosen: list[Any] = [(k, rule) for rule in rules for k in ks]
+    predicted = {
+        centring: dict(zip(chosen, predicted_changes(images, chosen, centres[centring]), strict=True))
+        for centring in centrings
+    }
     rows: list[dict[str, Any]] = []
     for k, rule, centring in nearest:
         change, error = change_percent(found[k, rule, centring], found["plain"])
@@ -81,7 +86,7 @@ def distance(
                 "centring": centring,
                 "change_percent": change,
                 "standard_error": error,
-                "predicted_percent": predicted_change(images, k, rule, centres[centring]),  # type: ignore[arg-type]
+                "predicted_percent": predicted[centring][k, rule],
             }
         )
     assigned = [_assigned(images, batch, order, seed) for batch in batches]
@@ -132,12 +137,21 @@ def change_percent(paired: Tensor, plain: Tensor) -> tuple[float, float]:
     return float(change), float(residual.std() / len(plain) ** 0.5)
 
 
-def predicted_change(images: CleanImages, k: float, rule: Rule, centre: Tensor | None) -> float:
-    """What `change_percent` tends to for nearest noise: the winner's law, averaged over the images."""
+def predicted_changes(
+    images: CleanImages, chosen: Sequence[tuple[float, Rule]], centre: Tensor | None
+) -> list[float]:
+    """What `change_percent` tends to for nearest noise: the winner's law, averaged over the images.
+
+    chosen: (k, rule) of each.
+    """
     lengths, along, energy = image_lengths(images, centre)
-    moments = [winner_moments(count, rule, lengths, images.dimension) for count in (k, 1)]
-    expected = [expected_distance(moment, along, energy, images.dimension) for moment in moments]
-    return float(100 * (expected[0].mean() / expected[1].mean() - 1))
+
+    def mean_distance(k: float, rule: Rule) -> float:
+        moments = winner_moments(k, rule, lengths, images.dimension)
+        return float(expected_distance(moments, along, energy, images.dimension).mean())
+
+    plain = mean_distance(1, "l2")
+    return [100 * (mean_distance(k, rule) / plain - 1) for k, rule in chosen]
 
 
 def image_lengths(images: CleanImages, centre: Tensor | None) -> tuple[Floats, Floats, Floats]:

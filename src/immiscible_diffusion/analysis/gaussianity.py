@@ -75,10 +75,16 @@ def gaussianity(
             images, pairing, batch, lambda step: generator_for(seed, "noise", step), order, name
         )
     found = {name: _values(images, fit) for name, fit in fits.items()}
-    predicted = [
-        {"k": k, "rule": rule, "centring": centring} | predicted_shifts(images, k, rule, against)
-        for rule in ("l2", "dot")
+    rules: tuple[Rule, ...] = ("l2", "dot")
+    chosen = [(k, rule) for rule in rules for k in ks]
+    shifted = {
+        centring: dict(zip(chosen, predicted_shifts(images, chosen, against), strict=True))
         for centring, against in (("uncentred", None), ("centred", centre))
+    }
+    predicted = [
+        {"k": k, "rule": rule, "centring": centring} | by_choice[k, rule]
+        for rule in rules
+        for centring, by_choice in shifted.items()
         for k in ks
     ]
     return Finding(
@@ -125,13 +131,13 @@ def noise_moments(
     products = torch.zeros(dimension, dimension, dtype=torch.float64) if fits else None
     norm = energy = 0.0
     for step, clean in enumerate(progress(images.chunks(batch, order), -(-len(images) // batch), label)):
-        rows = pairing(clean, generator=generator_of(step)).flatten(1)
-        total += rows.sum(0, dtype=torch.float64)
-        squares = rows.double().square().sum(dim=1)
+        rows = pairing(clean, generator=generator_of(step)).flatten(1).double()
+        total += rows.sum(dim=0)
+        squares = rows.square().sum(dim=1)
         norm += float(squares.sqrt().sum())
         energy += float(squares.sum())
         if products is not None:
-            products.addmm_(rows.double().T, rows.double())
+            products.addmm_(rows.T, rows)
     mean = total / len(images)
     covariance = None if products is None else products / len(images) - torch.outer(mean, mean)
     return NoiseMoments(len(images), mean, covariance, norm / len(images), energy / len(images))
@@ -181,23 +187,28 @@ def shifts(mean_length: float, norm: float, dimension: int) -> dict[str, float]:
     }
 
 
-def predicted_shifts(images: CleanImages, k: float, rule: Rule, centre: Tensor | None) -> dict[str, float]:
-    """`shifts` of nearest noise over a whole data set, without drawing any.
+def predicted_shifts(
+    images: CleanImages, chosen: Sequence[tuple[float, Rule]], centre: Tensor | None
+) -> list[dict[str, float]]:
+    """`shifts` of nearest noise over a whole data set, without drawing any, for every (k, rule) of `chosen`.
 
     The noise of an image has the mean E[a] y/‖y‖; the data set's is the mean of these.
     """
     lengths = image_lengths(images, centre)[0]
-    moments = winner_moments(k, rule, lengths, images.dimension)
-    scale = torch.from_numpy(moments.projection / np.maximum(lengths, 1e-12)).float()
+    moments = [winner_moments(k, rule, lengths, images.dimension) for k, rule in chosen]
+    directed = np.stack([moment.projection for moment in moments]) / np.maximum(lengths, 1e-12)
+    scales = torch.from_numpy(directed).float()  # [K, N]
     against = torch.zeros(images.dimension) if centre is None else centre.flatten()
-    total = torch.zeros(images.dimension, dtype=torch.float64)
+    totals = torch.zeros(len(moments), images.dimension, dtype=torch.float64)
     start = 0
     for chunk in images.chunks(2048):
         rows = chunk.flatten(1) - against
-        total += (scale[start : start + len(rows)] @ rows).double()
+        totals += (scales[:, start : start + len(rows)] @ rows).double()
         start += len(rows)
-    length = float((total / len(images)).norm())
-    return shifts(length, float(expected_norm(moments).mean()), images.dimension)
+    return [
+        shifts(float((total / len(images)).norm()), float(expected_norm(moment).mean()), images.dimension)
+        for total, moment in zip(totals, moments, strict=True)
+    ]
 
 
 def _values(images: CleanImages, fit: NoiseMoments) -> dict[str, Any]:
