@@ -32,6 +32,24 @@ def load_data(experiment: Experiment) -> ImageData:
     return data
 
 
+def check_vacant(folder: Path, resume: bool) -> None:
+    """Raise FileExistsError where the folder holds a run that is not to be resumed."""
+    if (folder / "config.json").exists() and not resume:
+        raise FileExistsError(
+            f"folder {str(folder)!r} already holds a run; "
+            "add --resume to go on with it, or choose another --out"
+        )
+
+
+def check_same_data(data: str, fingerprint: str, before: str, folder: Path) -> None:
+    """Raise ValueError where data are not those that a run began with."""
+    if before != fingerprint:
+        raise ValueError(
+            f"data {data!r} is not what run {str(folder)!r} began with: fingerprint "
+            f"{fingerprint}, then {before}; restore the data or choose another --out"
+        )
+
+
 def check_same_settings(stored: Any, given: Any, folder: Path) -> None:
     if stored.steps != given.steps and stored.objective.depends_on_length:
         raise ValueError(
@@ -97,12 +115,8 @@ def describe_run(folder: Path, experiment: Experiment, data: ImageData, write: b
     """
     described, centre_file = folder / "data.json", folder / "centre.safetensors"
     if described.exists():
-        before = read_description(folder)
-        if before["fingerprint"] != data.fingerprint:
-            raise ValueError(
-                f"data {experiment.data!r} is not what run {str(folder)!r} began with: fingerprint "
-                f"{data.fingerprint}, then {before['fingerprint']}; restore the data or choose another --out"
-            )
+        before = read_description(folder)["fingerprint"]
+        check_same_data(experiment.data, data.fingerprint, before, folder)
     centre = _read_centre(centre_file, data) if centre_file.exists() else None
     if centre is None:
         centre = mean_image(data, experiment.image_std, experiment.flip)

@@ -28,25 +28,37 @@ def record_step(
 
     A skipped step is recorded with its rows, so that they can be looked at.
     """
-    record: dict[str, Any] = {
+    record = step_values(done, progress) | {"images_per_second": experiment.batch_size / done.seconds}
+    rows = {"skipped_rows": source_rows(data, done.rows)} if done.skipped else {}
+    record_values(file, done.step, record, accelerator, **rows)
+
+
+def step_values(done: TrainingStep, progress: Progress) -> dict[str, Any]:
+    """A step's numbers, of whatever is trained; None stands for what is not finite."""
+    return {
         "loss": _finite(float(done.loss)),
         "gradient_norm": _finite(float(done.gradient_norm)),
         "learning_rate": done.learning_rate,
         "skipped": progress.skipped,
-        "images_per_second": experiment.batch_size / done.seconds,
         "pairing_share": done.pairing_seconds / done.seconds,
         "seconds": progress.seconds,
     }
-    rows = {"skipped_rows": source_rows(data, done.rows)} if done.skipped else {}
-    append_record(file, {"step": done.step, **record, **rows})
-    _track(accelerator, record, done.step)
+
+
+def record_values(
+    file: Path, step: int, values: dict[str, Any], accelerator: Accelerator, **untracked: Any
+) -> None:
+    """Write numbers of a step to metrics.jsonl, and those that are finite to the tracker."""
+    append_record(file, {"step": step, **values, **untracked})
+    if accelerator.log_with:
+        accelerator.log({name: value for name, value in values.items() if value is not None}, step=step)
 
 
 def record_evaluation(file: Path, step: int, result: dict[str, Any], accelerator: Accelerator) -> None:
     """Write what an evaluation returned to metrics.jsonl and the tracker."""
     record = {name: _finite(value) if isinstance(value, float) else value for name, value in result.items()}
-    append_record(file, {"step": step, **record})
-    _track(accelerator, {name: value for name, value in record.items() if isinstance(value, float)}, step)
+    numbers = {name: value for name, value in record.items() if isinstance(value, float)}
+    record_values(file, step, numbers, accelerator, **{n: v for n, v in record.items() if n not in numbers})
 
 
 def evaluated_at(file: Path, step: int) -> bool:
@@ -94,8 +106,3 @@ def _measure(record: dict[str, Any]) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _track(accelerator: Accelerator, record: dict[str, Any], step: int) -> None:
-    if accelerator.log_with:
-        accelerator.log({name: value for name, value in record.items() if value is not None}, step=step)

@@ -25,6 +25,7 @@ from immiscible_diffusion.pictures import save_sheet
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import (
     check_same_settings,
+    check_vacant,
     describe_run,
     load_data,
     read_experiment,
@@ -36,9 +37,9 @@ from immiscible_diffusion.run_records import (
     record_step,
     skip_report,
 )
-from immiscible_diffusion.trackers import end_tracking, start_tracking, tracker_or_none
+from immiscible_diffusion.trackers import end_tracking, open_accelerator, start_tracking
 from immiscible_diffusion.training import TornUpdateError, TrainingStep, training_steps
-from immiscible_diffusion.training_state import Progress, capture, restore_network, restore_rest
+from immiscible_diffusion.training_state import Progress, average, capture, restore_network, restore_rest
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
 
@@ -85,23 +86,10 @@ def open_run(
     or weights differ from the run's, and for fp16 on a CPU or an unknown tracker, OSError where the folder
     cannot be written.
     """
-    config = folder / "config.json"
-    if config.exists() and not resume:
-        raise FileExistsError(
-            f"folder {str(folder)!r} already holds a run; "
-            "add --resume to go on with it, or choose another --out"
-        )
-    if config.exists():
+    check_vacant(folder, resume)
+    if (folder / "config.json").exists():
         check_same_settings(read_experiment(folder), experiment, folder)
-    tracker = tracker_or_none(log_with)
-    accelerator = Accelerator(
-        mixed_precision=experiment.precision, log_with=tracker, project_dir=str(folder) if tracker else None
-    )
-    if experiment.precision == "fp16" and accelerator.scaler is None:  # accelerate would train in float32
-        raise ValueError(
-            f"precision 'fp16' needs a GPU, and this run is on {accelerator.device.type}; "
-            "choose --precision bf16 or no"
-        )
+    accelerator = open_accelerator(experiment.precision, log_with, folder)
     data = data or load_data(experiment)
     network = build_network(
         experiment.network,
@@ -221,7 +209,7 @@ def _advance(
                 prune(checkpoints, saved, plan.keep)
             for done in steps:
                 if not done.skipped:
-                    _average(run, done.step)
+                    average(run.ema, run.network, done.step)
                 progress = progress.after(done)
                 wanted = _due(done.step, plan.checkpoint_every, total) or done.step == total
                 if main:
@@ -265,13 +253,6 @@ def _advance(
 
 def _due(step: int, every: int, total: int) -> bool:
     return step > 0 and every > 0 and (step % every == 0 or step == total)
-
-
-def _average(run: Run, step: int) -> None:
-    try:
-        run.ema.step(run.network.parameters())
-    except Exception as error:
-        raise TornUpdateError(f"averaging the weights of step {step} broke off: {error!r}") from error
 
 
 @contextmanager

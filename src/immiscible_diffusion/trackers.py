@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -26,6 +27,23 @@ def tracker_or_none(log_with: str) -> str | None:
             f"log_with {log_with!r} is not installed; pip install {log_with}, or choose tensorboard or none"
         )
     return log_with
+
+
+def open_accelerator(precision: str, log_with: str, folder: Path) -> Accelerator:
+    """Make a run's accelerator, its tracker writing into `folder`.
+
+    Raises ValueError as `tracker_or_none` does, and for fp16 without a GPU.
+    """
+    tracker = tracker_or_none(log_with)
+    accelerator = Accelerator(
+        mixed_precision=precision, log_with=tracker, project_dir=str(folder) if tracker else None
+    )
+    if precision == "fp16" and accelerator.scaler is None:  # accelerate would train in float32
+        raise ValueError(
+            f"precision 'fp16' needs a GPU, and this run is on {accelerator.device.type}; "
+            "choose --precision bf16 or no"
+        )
+    return accelerator
 
 
 def start_tracking(accelerator: Accelerator, experiment: Any, first_step: int) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.checkpoints import Checkpoint, load_weights, optimizer_tensors, restore_optimizer
-from immiscible_diffusion.training import TrainingStep
+from immiscible_diffusion.training import TornUpdateError, TrainingStep
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ class Progress:
             self.skipped + done.skipped,
             in_a_row if done.skipped else 0,
         )
+
+
+def average(ema: EMAModel, network: nn.Module, step: int) -> None:
+    """Let the averages follow the weights of `step`. Raises TornUpdateError where that breaks off."""
+    try:
+        ema.step(network.parameters())
+    except Exception as error:
+        raise TornUpdateError(f"averaging the weights of step {step} broke off: {error!r}") from error
 
 
 def capture(

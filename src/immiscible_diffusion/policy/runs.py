@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from immiscible_diffusion.atomic_files import write_text
 from immiscible_diffusion.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
 from immiscible_diffusion.interruption import stop_requests, undisturbed
-from immiscible_diffusion.metrics import append_record, forget_after, on_disk
+from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.policy.chunks import Chunks, load_chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment, policy_from_json, policy_to_json
@@ -24,11 +24,12 @@ from immiscible_diffusion.policy.networks import build_policy_network
 from immiscible_diffusion.policy.paired_chunks import policy_pairing
 from immiscible_diffusion.policy.training import policy_steps
 from immiscible_diffusion.randomness import derived_seed
-from immiscible_diffusion.run_folder import check_same_settings
+from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant
+from immiscible_diffusion.run_records import record_values, step_values
 from immiscible_diffusion.runs import NonFiniteError
-from immiscible_diffusion.trackers import end_tracking, start_tracking, tracker_or_none
+from immiscible_diffusion.trackers import end_tracking, open_accelerator, start_tracking
 from immiscible_diffusion.training import TornUpdateError, TrainingStep
-from immiscible_diffusion.training_state import Progress, capture, restore_network, restore_rest
+from immiscible_diffusion.training_state import Progress, average, capture, restore_network, restore_rest
 
 WHOLE_EVERY = 5  # kept policies between checkpoints that a run can be resumed from
 SKIP_LIMIT = 10  # steps in a row without a finite loss and gradient to stop after
@@ -61,12 +62,8 @@ def open_policy_run(
     Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings or
     data differ from the run's, and for fp16 on a CPU.
     """
+    check_vacant(folder, resume)
     config = folder / "config.json"
-    if config.exists() and not resume:
-        raise FileExistsError(
-            f"folder {str(folder)!r} already holds a run; "
-            "add --resume to go on with it, or choose another --out"
-        )
     chunks = load_experiment_chunks(experiment)
     if config.exists():
         stored = policy_from_json(config.read_text(encoding="utf-8"))
@@ -76,12 +73,7 @@ def open_policy_run(
                 f"run {str(folder)!r} began with {stored.steps} steps, by which its learning rate "
                 f"falls to 0, got {experiment.steps}; resume it with its own, or choose another --out"
             )
-    tracker = tracker_or_none(log_with)
-    accelerator = Accelerator(
-        mixed_precision=experiment.precision, log_with=tracker, project_dir=str(folder) if tracker else None
-    )
-    if experiment.precision == "fp16" and accelerator.scaler is None:  # accelerate would train in float32
-        raise ValueError("precision 'fp16' needs a GPU, and here is none; choose --precision bf16 or no")
+    accelerator = open_accelerator(experiment.precision, log_with, folder)
     network = build_policy_network(
         experiment.network,
         (experiment.horizon, chunks.action.shape[2]),
@@ -146,7 +138,7 @@ def advance_policy(
                 run.experiment, run.chunks, run.pairing, run.network, run.optimizer, run.accelerator, saved
             ):
                 if not done.skipped:
-                    run.ema.step(run.network.parameters())
+                    average(run.ema, run.network, done.step)
                 progress = progress.after(done)
                 last = done.step == total
                 if main and (last or (log_every and done.step % log_every == 0) or done.skipped):
@@ -200,11 +192,7 @@ def _describe(folder: Path, experiment: PolicyExperiment, chunks: Chunks) -> Non
     file = folder / "data.json"
     if file.exists():
         before = json.loads(file.read_text(encoding="utf-8"))["fingerprint"]
-        if before != chunks.fingerprint:
-            raise ValueError(
-                f"data {experiment.data!r} is not what run {str(folder)!r} began with: fingerprint "
-                f"{chunks.fingerprint}, then {before}; restore the data or choose another --out"
-            )
+        check_same_data(experiment.data, chunks.fingerprint, before, folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(file, json.dumps(description, indent=2) + "\n")
     write_text(folder / "config.json", policy_to_json(experiment))  # last: who has it has the rest
@@ -221,15 +209,5 @@ def _keep(run: PolicyRun, progress: Progress) -> None:
 
 
 def _log(run: PolicyRun, done: TrainingStep, progress: Progress, metrics: Path) -> None:
-    record = {
-        "epoch": done.step * run.experiment.batch_size / len(run.chunks),
-        "loss": float(done.loss) if bool(done.loss.isfinite()) else None,
-        "gradient_norm": float(done.gradient_norm) if bool(done.gradient_norm.isfinite()) else None,
-        "learning_rate": done.learning_rate,
-        "pairing_share": done.pairing_seconds / done.seconds,
-        "skipped": progress.skipped,
-        "seconds": progress.seconds,
-    }
-    append_record(metrics, {"step": done.step, **record})
-    if run.accelerator.log_with:
-        run.accelerator.log({name: value for name, value in record.items() if value is not None}, done.step)
+    epoch = done.step * run.experiment.batch_size / len(run.chunks)
+    record_values(metrics, done.step, {"epoch": epoch} | step_values(done, progress), run.accelerator)
