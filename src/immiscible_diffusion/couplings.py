@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from immiscible_diffusion.atomic_files import write_text
 from immiscible_diffusion.data import ImageData, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.kept_tensors import cache_folder, checksum, keep_tensors, kept_tensors
@@ -157,7 +158,7 @@ def check_same_coupling(folder: Path, pairing: Semidiscrete, write: bool) -> Non
     file, now = folder / "coupling.json", checksum({"numbers": pairing.numbers})
     if not file.exists():
         if write:
-            file.write_text(json.dumps({"numbers": now}) + "\n")
+            write_text(file, json.dumps({"numbers": now}) + "\n")
     elif (before := json.loads(file.read_text())["numbers"]) != now:
         raise ValueError(
             f"run {str(folder)!r} began with another semidiscrete coupling ({before[:12]}, now {now[:12]}): "

@@ -57,6 +57,7 @@ def edit(
     import torch
     from accelerate import Accelerator
 
+    from immiscible_diffusion.atomic_files import write_text
     from immiscible_diffusion.data import load_images
     from immiscible_diffusion.evaluation import feature_network, hole_psnr, prepare_reference, score_edits
     from immiscible_diffusion.generation import repaint
@@ -144,7 +145,7 @@ def edit(
         "mean_image_psnr": mean_psnr,
         "runs": results,
     }
-    (folder / "edits.json").write_text(json.dumps(settings_used, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "edits.json", json.dumps(settings_used, indent=2, ensure_ascii=False) + "\n")
     print(f"Wrote {folder} (sheet.png: original, known part, then a column for each run; edits.json)")
 
 
@@ -167,5 +168,6 @@ def _hole(
         marked = centre_mask(size, 0.5 if centre is None else centre)
     hole = marked if task == "inpaint" else ~marked
     if not bool(hole.any()):
-        raise ValueError(f"--box marks the whole image, so nothing is left to {task}; give a smaller box")
+        marked_part = "nothing" if task == "inpaint" else "the whole image"
+        raise ValueError(f"{marked_part} is marked, so nothing is left to {task}; mark another part")
     return hole
