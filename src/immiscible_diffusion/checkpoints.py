@@ -102,7 +102,7 @@ def chosen_checkpoint(folder: Path, choice: str) -> Checkpoint | None:
     """
     if choice == "newest":
         return newest_checkpoint(folder)
-    steps = [_step(path) for path in _folders(folder)]
+    steps = checkpoint_steps(folder)
     if choice == BEST:
         step = best_step(folder)
         if step is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.objectives import Network, Objective
+from immiscible_diffusion.objectives import Network, Objective, mixing_scales
 from immiscible_diffusion.sampling import SamplingStep
 
 
@@ -83,8 +83,8 @@ def _walk(
     for index in range(steps):
         time, following = times[index], times[index + 1]
         last = index == steps - 1
-        signal, spread = _scales(objective, time, known)
-        signal_after, spread_after = _scales(objective, following, known)
+        signal, spread = mixing_scales(objective, time, known)
+        signal_after, spread_after = mixing_scales(objective, following, known)
         # One step up, from `following` to `time`: noisy ← ratio · noisy + √added · noise.
         ratio = signal / signal_after
         added = (spread**2 - (ratio * spread_after) ** 2).clamp(min=0)
@@ -100,12 +100,6 @@ def _walk(
                 painted = painted + fresh * gaussian()
             noisy = torch.where(hole, painted, objective.diffuse(known, gaussian(), following))
         yield SamplingStep(float(time), noisy, estimate.clean)
-
-
-def _scales(objective: Objective, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """What `diffuse` multiplies clean and noise by at `time`, shaped to multiply `like`."""
-    one = torch.ones((1,) * like.ndim, dtype=like.dtype, device=like.device)
-    return objective.diffuse(one, 0 * one, time), objective.diffuse(0 * one, one, time)
 
 
 def inpaint(

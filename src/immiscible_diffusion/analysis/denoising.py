@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from immiscible_diffusion.analysis import wording
 from immiscible_diffusion.analysis.denoising_pictures import plot_film, plot_steps
 from immiscible_diffusion.analysis.finding import Finding
 from immiscible_diffusion.analysis.progress import progress
@@ -185,8 +186,8 @@ def _sentence(runs: TrainedRuns, found: dict[str, list[Walk]], measured: str) ->
     for words, step in (("at pure noise", 0), ("half-way", middle), ("at the end", -1)):
         told = _told(runs.groups, found, lambda walk, step=step: walk.frechet[step], number)  # type: ignore[misc]
         parts.append(f"{words} {told}")
-    shared = _told(runs.groups, found, lambda walk: walk.shared_goals, _share)
-    turned = _told(runs.groups, found, lambda walk: walk.turnover[0], _share)
+    shared = _told(runs.groups, found, lambda walk: walk.shared_goals, wording.number)
+    turned = _told(runs.groups, found, lambda walk: walk.turnover[0], wording.number)
     aside = " (in brackets: against the first, 95 % interval over seeds)" if len(runs.groups) > 1 else ""
     return (
         f"{measured} of the predicted images, lower is better{aside}: {'; '.join(parts)}. Ways that end far "
@@ -210,10 +211,6 @@ def _told(
             part += f" ({'+' if apart.value > 0 else ''}{words(apart.value)}, {low} to {high})"
         parts.append(part)
     return ", ".join(parts)
-
-
-def _share(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
 
 
 def _map(groups: Sequence[Group], found: dict[str, list[Walk]], seed: int) -> bytes:

@@ -37,10 +37,9 @@ from immiscible_diffusion.figures import (
     styles_for,
     to_png,
 )
+from immiscible_diffusion.objectives import mixing_scales
 from immiscible_diffusion.pairing import pairing_from_name
 from immiscible_diffusion.randomness import derived_seed, generator_for
-
-STDS = (0.5, 1.0, 2.0, 4.0)
 
 
 def scaling(
@@ -129,7 +128,8 @@ def mixed(
         if not has_law(pairing):
             return {}
         times = one.objective.times(plan.judged_at)[:-1]
-        ratios = [0.0, *(_signal_ratio(one, time) for time in times)]
+        scales = [mixing_scales(one.objective, time, torch.ones(1, 1)) for time in times]
+        ratios = [0.0, *(float(signal / spread) for signal, spread in scales)]
         drawn = [generator_for(experiment.seed, stream, step=1) for stream in ("noise", "samples")]
         curve = posterior(images, pairing, ratios, samples, *drawn)
         share = curve.entropies[1:] / np.log(curve.count)
@@ -139,15 +139,6 @@ def mixed(
             "standard_error": (share.std(axis=1, ddof=1) / samples**0.5).tolist(),
         }
     return found
-
-
-def _signal_ratio(experiment: Experiment, time: torch.Tensor) -> float:
-    one, none = torch.ones(1, 1), torch.zeros(1, 1)
-    signal, spread = (
-        experiment.objective.diffuse(one, none, time),
-        experiment.objective.diffuse(none, one, time),
-    )
-    return float(signal / spread)
 
 
 def _mixed_sentence(entropies: dict[str, dict[str, list[float]]]) -> str:

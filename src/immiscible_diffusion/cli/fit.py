@@ -1,12 +1,12 @@
 """`immiscible fit`: what the semidiscrete pairing has to know of a data set, once."""
 
-import sys
 import time
 from typing import Annotated
 
 import tyro
 
 from immiscible_diffusion.cli.settings import AS_NAMED, Settings, image_experiment
+from immiscible_diffusion.cli.step_bar import step_bar
 
 KEEP_EVERY = 30.0  # seconds
 
@@ -24,8 +24,8 @@ def fit(
     --resolution, --image-column, --flip. Ctrl-C keeps what is done; given again, the command goes on.
 
     Args:
-        experiment: digits-ddim, digits-flow, fashion-mnist-ddim, fashion-mnist-flow, cifar10-ddim or
-            cifar10-flow.
+        experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
+            cifar10-edm.
         settings: Settings that replace the experiment's own.
         noises: Noises an image to fit the duals with; the error of the masses falls with the root of it.
         per_image: Noises kept for each image.
@@ -33,7 +33,6 @@ def fit(
     chosen = image_experiment(experiment, settings)
 
     import torch
-    from tqdm import tqdm
 
     from immiscible_diffusion.couplings import coupling_path, fitting, keep_coupling
     from immiscible_diffusion.interruption import stop_requests
@@ -53,13 +52,7 @@ def fit(
     kept, begun = time.monotonic(), coupling
     with (
         stop_requests() as stop,
-        tqdm(
-            total=coupling.duals.steps,
-            initial=coupling.duals.step,
-            unit="step",
-            file=sys.stderr,
-            mininterval=1.0,
-        ) as bar,
+        step_bar(coupling.duals.steps, coupling.duals.step) as bar,
     ):
         for coupling in steps:
             bar.update(coupling.duals.step - bar.n)

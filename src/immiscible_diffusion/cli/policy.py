@@ -2,11 +2,12 @@
 
 import dataclasses
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from immiscible_diffusion.cli.step_bar import step_bar
 
 if TYPE_CHECKING:
     from immiscible_diffusion.policy.comparison import PolicyPlan
@@ -83,8 +84,6 @@ def train_policy(
     log_every: int,
     log_with: str,
 ) -> None:
-    from tqdm import tqdm
-
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.policy.runs import advance_policy, open_policy_run
 
@@ -97,14 +96,7 @@ def train_policy(
         )
         if run.start.step:
             print(f"Going on from step {run.start.step:,}")
-    bar = tqdm(
-        total=chosen.steps,
-        initial=run.start.step,
-        unit="step",
-        disable=not main,
-        file=sys.stderr,
-        mininterval=1.0,
-    )
+    bar = step_bar(chosen.steps, run.start.step, shown=main)
     try:
         with bar:
             for done in advance_policy(run, checkpoint_every=checkpoint_every, log_every=log_every):
@@ -152,6 +144,7 @@ def compare_policies(
 ) -> None:
     from rich.console import Console
 
+    from immiscible_diffusion.atomic_files import write_text
     from immiscible_diffusion.comparison.table import markdown_table, rich_table
     from immiscible_diffusion.policy import comparison
 
@@ -164,7 +157,7 @@ def compare_policies(
         raise SystemExit(130) from None
     table = comparison.policy_table(results, plan)
     Console().print(rich_table(table))
-    (folder / "results.md").write_text(markdown_table(table))
+    write_text(folder / "results.md", markdown_table(table))
     print(f"Wrote {folder / 'results.json'} and {folder / 'results.md'}")
     if scoring.videos:
         firsts = {one.pairing: Path(one.folder) for one in results if one.seed == experiment.seed}

@@ -1,6 +1,5 @@
 """`immiscible train`: one run in a folder of its own."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -8,6 +7,7 @@ import tyro
 
 from immiscible_diffusion.cli.policy import AS_NAMED_POLICY, PolicySettings, refuse, train_policy
 from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
+from immiscible_diffusion.cli.step_bar import step_bar
 
 if TYPE_CHECKING:
     from immiscible_diffusion.runs import Evaluate, Run
@@ -82,8 +82,6 @@ def train(
         "compile": compile,
     }
 
-    from tqdm import tqdm
-
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.runs import Schedule, advance, open_run
@@ -106,15 +104,7 @@ def train(
         say(f"Left out as bad: {len(run.data.skipped_rows):,} rows (numbers in {folder / 'data.json'})")
     if run.start.step:
         say(f"Going on from step {run.start.step:,}")
-    bar = tqdm(
-        total=chosen.steps,
-        initial=run.start.step,
-        unit="step",
-        disable=not run.accelerator.is_main_process,
-        file=sys.stderr,
-        smoothing=0.05,
-        mininterval=1.0,
-    )
+    bar = step_bar(chosen.steps, run.start.step, shown=run.accelerator.is_main_process)
     steps = advance(run, schedule, evaluate=evaluate, compile=compile)
     try:
         with bar:

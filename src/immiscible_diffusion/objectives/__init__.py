@@ -4,7 +4,13 @@ from immiscible_diffusion.objectives.consistency import Consistency
 from immiscible_diffusion.objectives.diffusion import Diffusion
 from immiscible_diffusion.objectives.edm import EDM
 from immiscible_diffusion.objectives.flow_matching import FlowMatching
-from immiscible_diffusion.objectives.objective import Estimate, Network, Objective, PathObjective
+from immiscible_diffusion.objectives.objective import (
+    Estimate,
+    Network,
+    Objective,
+    PathObjective,
+    mixing_scales,
+)
 
 __all__ = [
     "EDM",
@@ -15,4 +21,5 @@ __all__ = [
     "Network",
     "Objective",
     "PathObjective",
+    "mixing_scales",
 ]

@@ -83,6 +83,12 @@ def over(value: Tensor, like: Tensor) -> Tensor:
     return value.reshape(-1, *(1,) * (like.ndim - 1))
 
 
+def mixing_scales(objective: Objective, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """What `diffuse` multiplies clean and noise by at `time`, shaped to multiply `like`."""
+    one = torch.ones((1,) * like.ndim, dtype=like.dtype, device=like.device)
+    return objective.diffuse(one, 0 * one, time), objective.diffuse(0 * one, one, time)
+
+
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error per row, [B, ...] -> float32 [B]."""
     return (prediction.float() - target.float()).square().flatten(1).mean(dim=1)

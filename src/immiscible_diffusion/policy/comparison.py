@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from immiscible_diffusion.atomic_files import write_text
 from immiscible_diffusion.comparison.parallel import Report, default_jobs, in_processes
-from immiscible_diffusion.comparison.statistics import Estimate, student_t_interval
+from immiscible_diffusion.comparison.statistics import Estimate, mean_over_seeds
 from immiscible_diffusion.comparison.table import Table
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.experiment import values_of
@@ -107,7 +108,7 @@ def compare_policies(
             for one in results
         ],
     }
-    (folder / "results.json").write_text(json.dumps(stored, indent=1) + "\n")
+    write_text(folder / "results.json", json.dumps(stored, indent=1) + "\n")
     return results
 
 
@@ -165,7 +166,7 @@ def policy_table(results: Sequence[PolicyResult], plan: PolicyPlan) -> Table:
     ]
     for pairing in plan.pairings:
         own = [one for one in results if one.pairing == pairing]
-        means = [_percent(_estimate([column(one) for one in own])) for column in columns]
+        means = [_percent(mean_over_seeds([column(one) for one in own])) for column in columns]
         differences = [
             100 * (one.score.mean - base.score.mean) for one, base in zip(own, baseline, strict=True)
         ]
@@ -174,7 +175,7 @@ def policy_table(results: Sequence[PolicyResult], plan: PolicyPlan) -> Table:
             (
                 pairing,
                 *means,
-                "–" if pairing == plan.baseline else _signed(_estimate(differences)),
+                "–" if pairing == plan.baseline else _signed(mean_over_seeds(differences)),
                 f"{np.mean(entropies):.2f}" if entropies else "–",
                 f"{np.mean([one.skew for one in own]):+.3f}".replace("-", "−"),
                 f"{np.median([one.seconds for one in own]) / 60:.1f} min",
@@ -208,7 +209,9 @@ def _verdicts(results: Sequence[PolicyResult], plan: PolicyPlan) -> list[str]:
         if pairing == plan.baseline:
             continue
         own = [one for one in results if one.pairing == pairing]
-        found = _estimate([one.score.mean - base.score.mean for one, base in zip(own, baseline, strict=True)])
+        found = mean_over_seeds(
+            [one.score.mean - base.score.mean for one, base in zip(own, baseline, strict=True)]
+        )
         if found.interval is None:
             said.append(f"{pairing}: one seed cannot tell a difference from seed noise.")
         elif found.interval.low > 0 or found.interval.high < 0:
@@ -217,10 +220,6 @@ def _verdicts(results: Sequence[PolicyResult], plan: PolicyPlan) -> list[str]:
         else:
             said.append(f"{pairing}: no difference from {plan.baseline} that stands out of seed noise.")
     return said
-
-
-def _estimate(values: Sequence[float]) -> Estimate:
-    return Estimate(float(np.mean(values)), student_t_interval(values), tuple(values))
 
 
 def _percent(estimate: Estimate) -> str:

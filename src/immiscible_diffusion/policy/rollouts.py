@@ -12,6 +12,7 @@ from immiscible_diffusion.policy.demonstrations import Floats
 from immiscible_diffusion.policy.environment import (
     EPISODE_STEPS,
     SUCCESS,
+    coverage_of,
     make_environment,
     observe,
     reset_to,
@@ -96,7 +97,7 @@ class _Running:
             self.environment.visualization_width = self.environment.visualization_height = frame_side
         self.states: list[Floats] = [reset_to(self.environment, start, legacy=legacy)]
         self.actions: list[Floats] = []
-        self.coverages: list[float] = [float(self.environment._get_coverage())]
+        self.coverages: list[float] = [coverage_of(self.environment)]
         self.contacts: list[bool] = []
         self.frames: list[NDArray[np.uint8]] | None = None if frame_side is None else [self._draw()]
 

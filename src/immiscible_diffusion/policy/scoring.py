@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from immiscible_diffusion.atomic_files import write_text
 from immiscible_diffusion.comparison.parallel import Report, in_processes
 from immiscible_diffusion.comparison.statistics import Interval, student_t_interval
 from immiscible_diffusion.policy.environment import SUCCESS, published_starts
@@ -174,7 +175,7 @@ def write_score(folder: Path, measure: Measure, score: PolicyScore) -> Path:
         **dataclasses.asdict(score),
     }
     file = folder / "evaluation.json"
-    file.write_text(json.dumps(result, indent=1) + "\n")
+    write_text(file, json.dumps(result, indent=1) + "\n")
     return file
 
 
