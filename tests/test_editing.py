@@ -13,9 +13,10 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import repaint
 from immiscible_diffusion.masks import box_mask, centre_mask, image_mask
 from immiscible_diffusion.networks import build_network
-from immiscible_diffusion.objectives import Diffusion, FlowMatching, Objective
+from immiscible_diffusion.objectives import EDM, Diffusion, FlowMatching, Objective, mixing_scales
+from immiscible_diffusion.sampling import sample
 
-OBJECTIVES: list[Objective] = [Diffusion(), Diffusion("v", "cosine"), FlowMatching()]
+OBJECTIVES: list[Objective] = [Diffusion(), Diffusion("v", "cosine"), FlowMatching(), EDM()]
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -29,15 +30,22 @@ class GaussianNetwork:
         self.objective, self.covariance = objective, covariance
 
     def __call__(self, noisy: Tensor, time: Tensor, condition: Tensor | None) -> Tensor:
-        own = time[:1] / 1000 if isinstance(self.objective, FlowMatching) else time[:1]
-        one = torch.ones(1, 1)
-        signal = self.objective.diffuse(one, 0 * one, own)
-        spread = self.objective.diffuse(0 * one, one, own)
+        own, total = time[:1], 1.0
+        if isinstance(self.objective, FlowMatching):
+            own = own / 1000
+        if isinstance(self.objective, EDM):  # it is given ln σ and a noisy point of unit variance
+            own = (own / 250).exp()
+            total = float(torch.hypot(own, torch.tensor(self.objective.sigma_data)))
+            noisy = noisy * total
+        signal, spread = mixing_scales(self.objective, own, noisy)
         mixed = signal**2 * self.covariance + spread**2 * torch.eye(len(self.covariance))
         clean = noisy @ torch.linalg.solve(mixed, signal * self.covariance)
         noise = noisy @ torch.linalg.inv(mixed) * spread
         if isinstance(self.objective, FlowMatching):
             return noise - clean
+        if isinstance(self.objective, EDM):
+            kept = (self.objective.sigma_data / total) ** 2
+            return (clean - kept * noisy) * total / (own * self.objective.sigma_data)
         return noise if self.objective.prediction == "epsilon" else signal * noise - spread * clean  # type: ignore[attr-defined]
 
 
@@ -71,12 +79,22 @@ def test_without_anything_known_it_samples_the_data(objective: Objective, churn:
         network,
         torch.zeros(4000, 2),
         torch.ones(2, dtype=torch.bool),
-        100,
+        300 if isinstance(objective, EDM) else 100,  # its steps begin at 80 times the noise
         generator=seeded(),
         churn=churn,
         batch_size=4000,
     )
     assert (torch.cov(painted.T) - covariance).abs().max() < 0.08
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=repr)
+def test_without_churn_and_anything_known_it_is_the_plain_sampler(objective: Objective) -> None:
+    network = GaussianNetwork(objective, torch.eye(2))
+    nothing, everything = torch.zeros(6, 2), torch.ones(2, dtype=torch.bool)
+    plain = sample(objective, network, torch.randn(6, 2, generator=seeded()), 7)
+    for churn, same in ((0.0, True), (1.0, False)):
+        painted = inpaint(objective, network, nothing, everything, 7, generator=seeded(), churn=churn)
+        assert torch.allclose(painted, plain, atol=1e-5) == same
 
 
 def test_every_known_byte_comes_back() -> None:

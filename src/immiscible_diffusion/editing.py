@@ -79,7 +79,7 @@ def _walk(
         return torch.randn(known.shape, dtype=known.dtype, device=known.device, generator=generator)
 
     times = objective.times(steps).to(known.device)
-    noisy = torch.where(hole, gaussian(), objective.diffuse(known, gaussian(), times[0]))
+    noisy = torch.where(hole, objective.start(gaussian()), objective.diffuse(known, gaussian(), times[0]))
     for index in range(steps):
         time, following = times[index], times[index + 1]
         last = index == steps - 1
