@@ -114,7 +114,7 @@ class Nearest:
 
         def move(norm: Tensor, product: Tensor, squares: Tensor, dimension: Tensor) -> tuple[Tensor, Tensor]:
             contender = draw_contender(self.k, self.rule, norm, dimension, generator)
-            return winning_move(self.rule, contender, norm, product, squares, dimension)
+            return winning_move(self.rule, contender, norm, product, squares)
 
         return fused_noise(clean, move, generator, self._centre_of(clean))
 
@@ -122,23 +122,23 @@ class Nearest:
         """Move a Gaussian draw, or what the view sees of it, to where the winner of k would be."""
         wide = torch.float32 if clean.device.type == "mps" else torch.float64
 
-        def choose(source: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor, Contender]:
+        def choose(source: torch.Generator | None) -> tuple[Tensor, Tensor, Contender]:
             rows = self._centred(clean, counts)
             if self.view is not None:
                 rows = pooled(rows.view(clean.shape), self.view)
             rows, norm = measured(rows, "clean")  # x, [B, D], or [B, D/f²] on a view
             norm = norm.to(wide)
             space = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)
-            return rows, norm, space, draw_contender(self.k, self.rule, norm, space, source)
+            return rows, norm, draw_contender(self.k, self.rule, norm, space, source)
 
-        noise, (rows, norm, dimension, contender) = draw_alongside(clean, generator, choose)
+        noise, (rows, norm, contender) = draw_alongside(clean, generator, choose)
         moved = as_rows(noise)  # z, [B, D]
         if self.view is not None:
             moved = pooled(moved.view(clean.shape), self.view)  # [B, D/f²]
             seen = moved.clone()
         product = row_dots(moved.to(rows.dtype), rows).to(wide)
         squares = row_norms(moved if counts is None else moved * counts).to(wide).square()
-        stretch, along = winning_move(self.rule, contender, norm, product, squares, dimension)
+        stretch, along = winning_move(self.rule, contender, norm, product, squares)
         factor = stretch.to(moved.dtype)[:, None]
         # z keeps its Gaussian values wherever the mask excludes them: there x is 0.
         factor = factor if counts is None else torch.where(counts, factor, 1.0)

@@ -40,14 +40,14 @@ def draw_contender(
 
 
 def winning_move(
-    rule: Rule, contender: Contender, norm: Tensor, product: Tensor, squares: Tensor, dimension: Tensor
+    rule: Rule, contender: Contender, norm: Tensor, product: Tensor, squares: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Find s and m, by which a draw z becomes the winner n = s z + m x, for every row.
 
     product: ⟨z, x⟩. squares: ‖z‖². The others as in `draw_contender`, all [B].
     Returns s [B], m [B].
     """
-    given = (*contender, norm, product, squares, dimension)
+    given = (*contender, norm, product, squares)
     if norm.device.type != "cpu" or torch.compiler.is_compiling():
         return _move(torch, rule, *given)
     # NumPy's functions, because torch wakes its threads for each root, however few the rows.
@@ -64,7 +64,6 @@ def _move(
     norm: Array,
     product: Array,
     squares: Array,
-    dimension: Array,
 ) -> tuple[Array, Array]:
     aligned = norm > NO_DIRECTION
     inverse = kind.where(aligned, 1 / norm, 0.0)
@@ -79,7 +78,6 @@ def _move(
     wanted = kind.where(aligned, wanted, 0.0)
     own_score = projection**2 + remainder - 2 * norm * projection
     keep = own_score <= wanted**2 + rest - 2 * norm * wanted  # z is the k-th candidate
-    keep |= dimension == 0
     wanted = kind.where(keep, projection, wanted)
     stretch: Array = kind.where(keep, 1.0, kind.sqrt(rest / remainder))
     return stretch, (wanted - stretch * projection) * inverse
