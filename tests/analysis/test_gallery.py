@@ -58,6 +58,9 @@ def test_findings_with_the_same_settings_are_taken_as_they_are(tmp_path: Path) -
     changed = [Analysis(one.question, {"k": 9}, one.compute) for one in analyses]
     answer(changed, tmp_path, lambda text: None)
     assert made == ["a", "b", "a", "b"]
+    # One setting of two is another.
+    answer([Analysis("a", {"k": (1, 2), "more": 1}, analyses[0].compute)], tmp_path, lambda text: None)
+    assert made == ["a", "b", "a", "b", "a"]
 
 
 def test_one_failure_leaves_the_others(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from immiscible_diffusion.analysis.gaussianity import (
     predicted_shifts,
     shifts,
 )
+from immiscible_diffusion.analysis.laws import winner_moments
 from immiscible_diffusion.pairing import Independent
 
 
@@ -41,6 +42,16 @@ def test_the_papers_figure_is_what_50000_draws_give() -> None:
     assert expected is not None
     assert expected["mean"] == pytest.approx(48.25, abs=0.03) and expected["standard_deviation"] < 0.05
     assert expected_divergence(64, 64) is None and marchenko_pastur(64, 64) is None
+
+
+def test_shifts_of_more_images_than_are_held_at_once() -> None:
+    """Images in two halves that point apart: the mean noise is the mean over all of them, row by row."""
+    values = torch.zeros(3000, 16)
+    values[:1000, 0], values[1000:, 1] = 3.0, 6.0
+    images = CleanImages("two", values, None, "none")
+    long, longer = (winner_moments(8, "l2", np.array([length]), 16).projection[0] for length in (3.0, 6.0))
+    found = predicted_shifts(images, [(8, "l2")], None)[0]["mean_shift"]
+    assert found == pytest.approx(np.hypot(long / 3, 2 * longer / 3), rel=1e-5)
 
 
 def test_shifts_are_predicted_and_warned_of(digits: CleanImages) -> None:

@@ -45,6 +45,16 @@ def test_costs_whose_differences_overflow_float32_are_solved_exactly() -> None:
         assert cost[np.arange(50), columns].sum(dtype=np.float64) == pytest.approx(least, rel=1e-6)
 
 
+def test_lapx_is_never_given_an_infinite_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    lap = pytest.importorskip("lap")
+    given, solve = [], lap.lapjvs
+    monkeypatch.setattr(lap, "lapjvs", lambda cost, **named: given.append(cost) or solve(cost, **named))
+    cost = cost_of(20, np.float32)
+    cost[0] = [-3e38, 3e38] * 10
+    solvers.solve(cost, "lapx")
+    assert np.isfinite(given[0]).all()
+
+
 @pytest.mark.parametrize("solver", INSTALLED)
 def test_assigned_gives_the_same_noise_whatever_the_solver(solver: solvers.Solver) -> None:
     clean = torch.randn((64, 3, 8, 8), generator=torch.Generator().manual_seed(1))
