@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import UNet2DModel
+from diffusers import DiTTransformer2DModel, UNet2DModel
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
@@ -27,7 +27,12 @@ class ImageUNet(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """A residual MLP on flattened images: hundreds of steps in seconds on a CPU, for images such as 8×8."""
+    """A residual MLP on flattened images: hundreds of steps in seconds on a CPU.
+
+    skip: add the noisy image, times a number that depends on the time, to the prediction. Noise fills all
+    dimensions of an image and would otherwise have to pass through `width` of them; needed from about
+    `width` pixels up.
+    """
 
     def __init__(
         self,
@@ -36,6 +41,7 @@ class ResidualMLP(nn.Module):
         width: int = 128,
         blocks: int = 3,
         embed_condition: nn.Module | None = None,  # of conditions that are no class; [B, ...] -> [B, width]
+        skip: bool = False,
     ) -> None:
         super().__init__()
         size = math.prod(shape)
@@ -50,6 +56,7 @@ class ResidualMLP(nn.Module):
             for _ in range(blocks)
         )
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, size))
+        self.passed = nn.Linear(width, 1) if skip else None
 
     def forward(self, noisy: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
         embedding = self.embed_time(self.frequencies(time).to(noisy.dtype))
@@ -60,8 +67,35 @@ class ResidualMLP(nn.Module):
         for norm, modulation, block in zip(self.norms, self.modulations, self.blocks, strict=True):
             scale, shift = modulation(embedding).chunk(2, dim=1)
             hidden = hidden + block(norm(hidden) * (1 + scale) + shift)
-        prediction: Tensor = self.leave(hidden)
-        return prediction.view(noisy.shape)
+        prediction: Tensor = self.leave(hidden).view(noisy.shape)
+        if self.passed is None:
+            return prediction
+        return prediction + self.passed(embedding).view(-1, *(1,) * (noisy.ndim - 1)) * noisy
+
+
+class PatchTransformer(nn.Module):
+    """A diffusers `DiTTransformer2DModel` on patches of 4×4, called as `ImageUNet` is."""
+
+    def __init__(self, shape: Shape, classes: int | None, width: int = 96, blocks: int = 4) -> None:
+        super().__init__()
+        self.classes = classes
+        self.dit = DiTTransformer2DModel(
+            num_attention_heads=width // 24,
+            attention_head_dim=24,
+            in_channels=shape[0],
+            out_channels=shape[0],
+            num_layers=blocks,
+            sample_size=shape[1],
+            patch_size=4,
+            num_embeds_ada_norm=classes or 1,
+            dropout=0.0,
+        )
+
+    def forward(self, noisy: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
+        if condition is None:
+            condition = torch.zeros(len(noisy), dtype=torch.long, device=noisy.device)
+        prediction: Tensor = self.dit(noisy, time, class_labels=condition, return_dict=False)[0]
+        return prediction
 
 
 def _unet(shape: Shape, classes: int | None, channels: tuple[int, ...], **settings: Any) -> ImageUNet:
@@ -106,6 +140,8 @@ def _paper_unet(shape: Shape, classes: int | None) -> ImageUNet:
 
 NETWORKS: dict[str, Callable[[Shape, int | None], nn.Module]] = {
     "mlp": ResidualMLP,
+    "mlp-skip": lambda shape, classes: ResidualMLP(shape, classes, width=256, skip=True),
+    "dit-tiny": PatchTransformer,
     "unet-tiny": lambda shape, classes: _unet(shape, classes, (32, 64), layers_per_block=2),
     "unet-small": lambda shape, classes: _unet(shape, classes, (32, 48, 64)),
     "unet-medium": lambda shape, classes: _unet(shape, classes, (64, 96, 128), layers_per_block=2),
