@@ -35,9 +35,7 @@ def run(
             for result in run_listed(listed, places, lambda text: print(text, flush=True)):
                 if minutes is not None and clock.monotonic() - started > 60 * minutes:
                     done = len(result.comparison.curves)
-                    print(
-                        f"{minutes:g} minutes are over; {listed.name} has {done} runs. Give it again to go on."
-                    )
+                    print(f"{minutes:g} minutes are over; {listed.name} has {done} runs. Again goes on.")
                     return
             print(f"{listed.name}: done", flush=True)
     except KeyboardInterrupt:
@@ -51,12 +49,11 @@ def show(results: Path = Path("results")) -> None:
     Args:
         results: Folder of the results.
     """
-    from immiscible_diffusion.comparison import variants
     from immiscible_diffusion.evidence import listed_comparisons, read_results
 
     found = read_results(results)
     for listed in listed_comparisons():
-        total = len(variants(listed.experiment, listed.plan)) * listed.plan.seeds
+        total = len(listed.runs())
         done = len(found[listed.name].comparison.curves) if listed.name in found else 0
         print(f"{listed.name:28} {done:3} of {total:3}  {listed.question}")
 

@@ -122,7 +122,7 @@ def _finished(experiment: Experiment, plan: Plan, folder: Path) -> bool:
 def _measured_in_process(
     experiment: Experiment, plan: Plan, folder: Path, name: str, report: Report
 ) -> Curve:
-    """Load what `measured_run` needs in a process of its own; the probe was trained and cached by the parent."""
+    """Load what `measured_run` needs in another process, where the parent's probe is in the cache."""
     data = load_data(experiment)
     reference = prepare_reference(data.pixels, feature_network(plan.features, data, weights=plan.weights))
     return measured_run(experiment, plan, folder, name, data, reference, report)

@@ -14,7 +14,6 @@ from immiscible_diffusion.comparison import (
     comparison_settings,
     measured_run,
     run_place,
-    variants,
 )
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.environment import describe_environment
@@ -55,8 +54,7 @@ class Places:
 def run_listed(listed: Listed, places: Places, report: Report = print) -> Iterator[Result]:
     """Train and measure what results/NAME.json lacks, yielding the written result after every run.
 
-    Seeds come outermost, so that what is there at any moment can be compared. Nothing is yielded where
-    nothing is lacking. Raises ValueError where the result was made with other settings, or weights are
+    Nothing is yielded where nothing is lacking. Raises ValueError where the result was made with other settings, or weights are
     needed that `places` does not have.
     """
     path = places.results / f"{listed.name}.json"
@@ -66,11 +64,7 @@ def run_listed(listed: Listed, places: Places, report: Report = print) -> Iterat
     settings = json.loads(json.dumps(_settings(listed)))
     if before is not None:
         _check_same(before.comparison.settings, settings, path)
-    wanted = [
-        (kind, dataclasses.replace(one, seed=one.seed + number))
-        for number in range(listed.plan.seeds)
-        for kind, one in variants(listed.experiment, listed.plan).items()
-    ]
+    wanted = listed.runs()
     order = [(kind, one.seed) for kind, one in wanted]
     lacking = [(kind, one) for kind, one in wanted if (kind, one.seed) not in curves]
     if not lacking:

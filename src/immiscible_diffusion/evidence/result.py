@@ -1,4 +1,4 @@
-"""What came of a comparison, as results/NAME.json holds it: everything that the page says comes from there."""
+"""What came of a comparison, as results/NAME.json holds it: all that the page says comes from there."""
 
 import dataclasses
 import json
