@@ -17,6 +17,7 @@ Stream = Literal[
     "bootstrap",
     "duals",
     "editing",
+    "skew",
 ]
 
 
