@@ -14,6 +14,7 @@ def run(
     runs: Path = Path("runs/evidence"),
     data: Path | None = None,
     weights: Path | None = None,
+    seeds: int | None = None,
     minutes: float | None = None,
 ) -> None:
     """Run what results/ lacks of the listed comparisons, one run at a time; skips what is done.
@@ -24,6 +25,7 @@ def run(
         runs: Folder of the runs themselves; one that was stopped goes on.
         data: Folder that has the data sets as cifar10, fashion_mnist; without it the hub's copies.
         weights: Folder that has the CIFAR-10 ResNet-20 whose features CIFAR-10 is measured with.
+        seeds: Make the runs of the first so many seeds only.
         minutes: Begin no further run after so many.
     """
     from immiscible_diffusion.evidence import Places, chosen_comparisons, run_listed
@@ -32,7 +34,7 @@ def run(
     places = Places(results, runs, data, weights)
     try:
         for listed in chosen_comparisons(names):
-            for result in run_listed(listed, places, lambda text: print(text, flush=True)):
+            for result in run_listed(listed, places, lambda text: print(text, flush=True), seeds):
                 if minutes is not None and clock.monotonic() - started > 60 * minutes:
                     done = len(result.comparison.curves)
                     print(f"{minutes:g} minutes are over; {listed.name} has {done} runs. Again goes on.")
@@ -58,7 +60,22 @@ def show(results: Path = Path("results")) -> None:
         print(f"{listed.name:28} {done:3} of {total:3}  {listed.question}")
 
 
-ACTIONS: dict[str, Callable[..., None]] = {"run": run, "list": show}
+def write(
+    results: Path = Path("results"), benchmarks: Path = Path("benchmarks/results"), docs: Path = Path("docs")
+) -> None:
+    """Write docs/results.md and its pictures from the JSONs; no number in them is typed.
+
+    Args:
+        results: Folder of the results.
+        benchmarks: Folder of the benchmarks' results.
+        docs: Folder to write to.
+    """
+    from immiscible_diffusion.evidence import read_results, write_document
+
+    print(f"Wrote {write_document(read_results(results), benchmarks, docs)} and docs/images/results-*.png")
+
+
+ACTIONS: dict[str, Callable[..., None]] = {"run": run, "list": show, "write": write}
 
 # Made from a dictionary, for which X | Y has no way of writing.
 _Action: Any = Union[  # noqa: UP007

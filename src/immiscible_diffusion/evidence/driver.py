@@ -51,11 +51,14 @@ class Places:
     weights: Path | None = None
 
 
-def run_listed(listed: Listed, places: Places, report: Report = print) -> Iterator[Result]:
+def run_listed(
+    listed: Listed, places: Places, report: Report = print, seeds: int | None = None
+) -> Iterator[Result]:
     """Train and measure what results/NAME.json lacks, yielding the written result after every run.
 
-    Nothing is yielded where nothing is lacking. Raises ValueError where the result was made with other settings, or weights are
-    needed that `places` does not have.
+    seeds: make the runs of the first so many seeds only.
+    Nothing is yielded where nothing is lacking. Raises ValueError where the result was made with other
+    settings, or weights are needed that `places` does not have.
     """
     path = places.results / f"{listed.name}.json"
     before = read_result(path) if path.exists() else None
@@ -65,8 +68,13 @@ def run_listed(listed: Listed, places: Places, report: Report = print) -> Iterat
     if before is not None:
         _check_same(before.comparison.settings, settings, path)
     wanted = listed.runs()
+    first = wanted[0][1].seed
     order = [(kind, one.seed) for kind, one in wanted]
-    lacking = [(kind, one) for kind, one in wanted if (kind, one.seed) not in curves]
+    lacking = [
+        (kind, one)
+        for kind, one in wanted
+        if (kind, one.seed) not in curves and (seeds is None or one.seed - first < seeds)
+    ]
     if not lacking:
         return
     located = _located(listed.experiment, places.data)

@@ -54,13 +54,12 @@ DIGITS_TOO = (
     "nearest:16",
     "nearest:64:uncentred",
     "nearest:64:dot",
-    "nearest:4:uncentred",
-    "nearest:16:coarse2",
 )
-LARGER = ("independent", "nearest:8", "assigned", "nearest:8:uncentred", "nearest:64", "nearest:8:coarse2")
+# Of 28×28 and 32×32.
+LARGER = ("independent", "nearest:8", "assigned", "nearest:8:uncentred", "nearest:8:coarse2")
 # Settings of the small network that stands in for a U-Net on 784 and 3,072 pixels.
 SMALL = {
-    "network": "mlp-skip",
+    "network": "mlp-wide",
     "batch_size": 256,
     "steps": 1500,
     "learning_rate": 0.001,
