@@ -12,6 +12,7 @@ from torch import Tensor
 from immiscible_diffusion.atomic_files import remove_remnants, write_text, written_aside
 from immiscible_diffusion.data import ImageData, load_images, mean_image
 from immiscible_diffusion.experiment import Experiment, OtherKindError, from_json, to_json
+from immiscible_diffusion.pairing import is_staged
 
 
 def load_data(experiment: Experiment) -> ImageData:
@@ -51,10 +52,11 @@ def check_same_data(data: str, fingerprint: str, before: str, folder: Path) -> N
 
 
 def check_same_settings(stored: Any, given: Any, folder: Path) -> None:
-    if stored.steps != given.steps and stored.objective.depends_on_length:
+    staged = is_staged(stored.pairing)
+    if stored.steps != given.steps and (stored.objective.depends_on_length or staged):
         raise ValueError(
             f"steps cannot change from {stored.steps} to {given.steps} in run {str(folder)!r}: its "
-            f"curriculum is spread over them; resume it with --steps {stored.steps}, or choose another --out"
+            f"{'pairing' if staged else 'curriculum'} is spread over them; resume it with --steps {stored.steps}, or choose another --out"
         )
     before, now = dataclasses.asdict(stored), dataclasses.asdict(given)
     differing = [name for name in before if name != "steps" and before[name] != now[name]]

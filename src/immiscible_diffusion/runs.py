@@ -14,13 +14,13 @@ from torch.optim import Optimizer
 
 from immiscible_diffusion.checkpoints import mark_best, newest_checkpoint, prune, save_checkpoint
 from immiscible_diffusion.couplings import check_same_coupling, semidiscrete_of
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data import ImageData, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import sample_sheet
 from immiscible_diffusion.interruption import stop_requests, undisturbed
 from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.networks import build_network
-from immiscible_diffusion.pairing import Pairing, pairing_from_name
+from immiscible_diffusion.pairing import Pairing, is_whitened, pairing_from_name, whitening
 from immiscible_diffusion.pictures import save_sheet
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import (
@@ -112,7 +112,11 @@ def open_run(
     ema = EMAModel(network.parameters(), decay=experiment.ema_decay, foreach=True)
     wrapped, optimizer = accelerator.prepare(network, optimizer)
     start = Progress() if checkpoint is None else restore_rest(checkpoint, network, ema, accelerator)
-    pairing = pairing_from_name(experiment.pairing, centre, coupling)
+    axes = None
+    if is_whitened(experiment.pairing):
+        pixels = torch.cat([data.pixels, data.pixels.flip(-1)]) if experiment.flip else data.pixels
+        axes = whitening(to_clean(pixels, experiment.image_std)).to(accelerator.device)
+    pairing = pairing_from_name(experiment.pairing, centre, coupling, axes)
     return Run(folder, experiment, data, pairing, wrapped, optimizer, ema, accelerator, start)
 
 

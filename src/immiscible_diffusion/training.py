@@ -3,7 +3,7 @@
 import time as clock
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from immiscible_diffusion.data import ImageData, batch_rows, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.objectives import Objective
-from immiscible_diffusion.pairing import Pairing
+from immiscible_diffusion.pairing import Pairing, stages
 from immiscible_diffusion.randomness import derived_seed, generator_for
 
 
@@ -100,16 +100,19 @@ def training_steps(
     accelerator: Accelerator,
     first_step: int = 0,
 ) -> Iterator[TrainingStep]:
-    """Train on images from `first_step` completed steps to the end; see `steps_on`."""
-    return steps_on(
-        experiment,
-        lambda step, rank, processes: make_batch(experiment, data, step, rank, processes),
-        pairing,
-        network,
-        optimizer,
-        accelerator,
-        first_step,
-    )
+    """Train on images from `first_step` completed steps to the end, the pairing changing where it is staged;
+    see `steps_on`."""
+    for first, end, chosen in stages(pairing, experiment.steps):
+        if max(first, first_step) < end:
+            yield from steps_on(
+                replace(experiment, steps=end),
+                lambda step, rank, processes: make_batch(experiment, data, step, rank, processes),
+                chosen,
+                network,
+                optimizer,
+                accelerator,
+                max(first, first_step),
+            )
 
 
 def warmed_up(experiment: TrainingSettings, step: int) -> float:

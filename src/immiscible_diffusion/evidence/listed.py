@@ -54,9 +54,20 @@ DIGITS_TOO = (
     "nearest:16",
     "nearest:64:uncentred",
     "nearest:64:dot",
+    "nearest:8:whitened",
+    "nearest:8:until50",
+    "assigned:until50",
+    "nearest:8:dot:whitened",
 )
 # Of 28×28 and 32×32.
-LARGER = ("independent", "nearest:8", "assigned", "nearest:8:uncentred", "nearest:8:coarse2")
+LARGER = (
+    "independent",
+    "nearest:8",
+    "assigned",
+    "nearest:8:uncentred",
+    "nearest:8:whitened",
+    "assigned:until50",
+)
 # Settings of the small network that stands in for a U-Net on 784 and 3,072 pixels.
 SMALL = {
     "network": "mlp-wide",

@@ -6,10 +6,12 @@ from immiscible_diffusion.pairing.background import paired
 from immiscible_diffusion.pairing.blocks import assign_in_blocks
 from immiscible_diffusion.pairing.dual_fitting import Duals, fit_duals
 from immiscible_diffusion.pairing.independent import Independent
-from immiscible_diffusion.pairing.naming import canonical_name, pairing_from_name
+from immiscible_diffusion.pairing.naming import canonical_name, is_staged, is_whitened, pairing_from_name
 from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete, fit_semidiscrete
+from immiscible_diffusion.pairing.staged import Staged, stages
+from immiscible_diffusion.pairing.whitening import whitening
 from immiscible_diffusion.pairing.skew import Skew, measure_skew
 from immiscible_diffusion.pairing.within import AssignedWithin
 
@@ -22,13 +24,18 @@ __all__ = [
     "Nearest",
     "Pairing",
     "Semidiscrete",
+    "Staged",
     "Skew",
     "assign",
     "assign_in_blocks",
     "canonical_name",
     "fit_duals",
     "fit_semidiscrete",
+    "is_staged",
+    "is_whitened",
     "measure_skew",
     "paired",
     "pairing_from_name",
+    "stages",
+    "whitening",
 ]
