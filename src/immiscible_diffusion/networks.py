@@ -80,7 +80,7 @@ class PatchUNet(nn.Module):
 
 
 class NoisePassed(nn.Module):
-    """A network narrower than its images: the noisy image itself is added to what it predicts, scaled by time.
+    """A network narrower than its images: to what it predicts, the noisy image is added, scaled by time.
 
     Noise fills all dimensions of an image, and would otherwise have to get through the network's fewer.
     """

@@ -18,6 +18,7 @@ Stream = Literal[
     "duals",
     "editing",
     "skew",
+    "marginal",
 ]
 
 

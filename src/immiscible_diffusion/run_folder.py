@@ -119,7 +119,7 @@ def describe_run(folder: Path, experiment: Experiment, data: ImageData, write: b
     if described.exists():
         before = read_description(folder)["fingerprint"]
         check_same_data(experiment.data, data.fingerprint, before, folder)
-    centre = _read_centre(centre_file, data) if centre_file.exists() else None
+    centre = stored_centre(folder, data) if centre_file.exists() else None
     if centre is None:
         centre = mean_image(data, experiment.image_std, experiment.flip)
     if write:
@@ -149,7 +149,9 @@ def describe_run(folder: Path, experiment: Experiment, data: ImageData, write: b
     return centre
 
 
-def _read_centre(file: Path, data: ImageData) -> Tensor:
+def stored_centre(folder: Path, data: ImageData) -> Tensor:
+    """Read the mean image that a run's pairing chooses against. Raises ValueError where it is damaged."""
+    file = folder / "centre.safetensors"
     try:
         centre = load_file(file)["centre"]
         if tuple(centre.shape) != data.shape:

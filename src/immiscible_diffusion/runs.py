@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.checkpoints import mark_best, newest_checkpoint, prune, save_checkpoint
@@ -20,7 +20,7 @@ from immiscible_diffusion.generation import sample_sheet
 from immiscible_diffusion.interruption import stop_requests, undisturbed
 from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.networks import build_network
-from immiscible_diffusion.pairing import Pairing, is_whitened, pairing_from_name, whitening
+from immiscible_diffusion.pairing import Pairing, Semidiscrete, is_whitened, pairing_from_name, whitening
 from immiscible_diffusion.pictures import save_sheet
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import (
@@ -101,6 +101,7 @@ def open_run(
     centre = describe_run(folder, experiment, data, accelerator.is_main_process)
     if coupling is not None:
         check_same_coupling(folder, coupling, accelerator.is_main_process)
+    pairing = pairing_of(experiment, data, centre, coupling)
     accelerator.wait_for_everyone()
     optimizer: Optimizer = torch.optim.AdamW(
         network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
@@ -112,12 +113,24 @@ def open_run(
     ema = EMAModel(network.parameters(), decay=experiment.ema_decay, foreach=True)
     wrapped, optimizer = accelerator.prepare(network, optimizer)
     start = Progress() if checkpoint is None else restore_rest(checkpoint, network, ema, accelerator)
+    return Run(folder, experiment, data, pairing, wrapped, optimizer, ema, accelerator, start)
+
+
+def pairing_of(
+    experiment: Experiment, data: ImageData, centre: Tensor, coupling: Semidiscrete | None = None
+) -> Pairing:
+    """Build an experiment's pairing with what it needs of its data: the fit, or the principal axes.
+
+    coupling: the fit, where it has been read. Raises ValueError where one is missing, or images are too large
+    for their axes.
+    """
+    if experiment.pairing == "semidiscrete":
+        coupling = coupling or semidiscrete_of(experiment, data)
     axes = None
     if is_whitened(experiment.pairing):
         pixels = torch.cat([data.pixels, data.pixels.flip(-1)]) if experiment.flip else data.pixels
-        axes = whitening(to_clean(pixels, experiment.image_std)).to(accelerator.device)
-    pairing = pairing_from_name(experiment.pairing, centre, coupling, axes)
-    return Run(folder, experiment, data, pairing, wrapped, optimizer, ema, accelerator, start)
+        axes = whitening(to_clean(pixels, experiment.image_std))
+    return pairing_from_name(experiment.pairing, centre, coupling, axes)
 
 
 @dataclass(frozen=True)

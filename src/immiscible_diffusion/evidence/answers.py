@@ -24,9 +24,9 @@ def headline(results: dict[str, Result]) -> str:
     best = max(everywhere or list(helped), key=lambda name: (len(helped[name]), -_mean(few, name)))
     mine, later = [e for e in few if e.pairing == best], [e for e in many if e.pairing == best]
     return (
-        f"With the fewest evaluations (5), `{best}` changes the distance by {_listed(mine)} (95 % intervals over "
-        f"seeds), and stands out as better in {sum(e.outcome == 'helps' for e in mine)} of {len(mine)} "
-        f"comparisons, as worse in {sum(e.outcome == 'harms' for e in mine)}; with the most (50) by "
+        f"With the fewest evaluations, `{best}` changes the distance by {_listed(mine)} (95 % intervals "
+        f"over seeds), and stands out as better in {sum(e.outcome == 'helps' for e in mine)} of {len(mine)} "
+        f"comparisons, as worse in {sum(e.outcome == 'harms' for e in mine)}; with the most by "
         f"{_listed(later)}: better in {sum(e.outcome == 'helps' for e in later)}, worse in "
         f"{sum(e.outcome == 'harms' for e in later)}.\n"
     )
@@ -119,7 +119,7 @@ def _copies(results: dict[str, Result]) -> str:
             nearest = min(by, key=lambda pairing: mean(by[pairing]))
             lines.append(f"{name} {own:.2f}, nearest under {nearest}: {mean(by[nearest]):.2f}")
     return (
-        "**Does it overfit small sets?** Median distance of generated images to their nearest training image, "
+        "**Does it overfit small sets?** Median distance of generated images to their nearest training image "
         f"over that between training images, vanilla's first: {'; '.join(lines)}."
     )
 

@@ -24,8 +24,10 @@ from immiscible_diffusion.evaluation import (
     memorisation,
     prepare_reference,
 )
+from immiscible_diffusion.evaluation.features import MOST_PIXELS
 from immiscible_diffusion.evidence.listed import Listed
-from immiscible_diffusion.evidence.result import Result, RunRecord, read_result, write_result
+from immiscible_diffusion.evidence.result import Again, Result, RunRecord, read_result, write_result
+from immiscible_diffusion.evidence.starts import measured_again
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import generate
 from immiscible_diffusion.randomness import generator_for
@@ -70,10 +72,20 @@ def run_listed(
     wanted = listed.runs()
     first = wanted[0][1].seed
     order = [(kind, one.seed) for kind, one in wanted]
+    asked_again = set() if before is None else {(a.pairing, a.seed) for a in before.again}
     lacking = [
         (kind, one)
         for kind, one in wanted
-        if (kind, one.seed) not in curves and (seeds is None or one.seed - first < seeds)
+        if (seeds is None or one.seed - first < seeds)
+        and (
+            (kind, one.seed) not in curves
+            # Where the trained network is gone, the run is not made again for it.
+            or (
+                listed.again
+                and (kind, one.seed) not in asked_again
+                and run_place(places.runs / listed.name, kind, one.seed).exists()
+            )
+        )
     ]
     if not lacking:
         return
@@ -81,18 +93,13 @@ def run_listed(
     data = load_data(located)
     network = _features(listed, data, places.weights)
     reference = prepare_reference(data.pixels, network)
+    others = [prepare_reference(data.pixels, other) for other in _other_features(data, network)]
     folder = places.runs / listed.name
-    for number, (kind, one) in enumerate(lacking, 1):
-        place = run_place(folder, kind, one.seed)
-        begun, cpu = place.exists(), clock.process_time()
-        label = f"{listed.name} {number}/{len(lacking)} {kind} seed {one.seed}"
-        one = dataclasses.replace(one, data=located.data)
-        curve = measured_run(one, listed.plan, place, label, data, reference, report)
-        spent = None if begun else clock.process_time() - cpu
-        curve = dataclasses.replace(curve, pairing=kind)
-        curves[kind, one.seed] = curve
-        records[kind, one.seed] = _record(curve, place, data, listed.plan.judged_at, spent)
-        # What a shorter list left in the file stays there.
+    again = {} if before is None else _by_run(before.again)
+    marginals = {} if before is None else dict(before.marginals)
+
+    def written() -> Result:
+        # What a longer list left in the file stays there.
         keys = [key for key in order if key in curves] + [key for key in curves if key not in order]
         result = Result(
             listed.name,
@@ -111,9 +118,44 @@ def run_listed(
                 environment=describe_environment(),
             ),
             tuple(records[key] for key in keys),
+            tuple(one for key in keys for one in again.get(key, [])),
+            marginals,
         )
         write_result(result, places.results)
-        yield result
+        return result
+
+    for number, (kind, one) in enumerate(lacking, 1):
+        place = run_place(folder, kind, one.seed)
+        begun, cpu = place.exists(), clock.process_time()
+        label = f"{listed.name} {number}/{len(lacking)} {kind} seed {one.seed}"
+        one = dataclasses.replace(one, data=located.data)
+        if (kind, one.seed) not in curves:
+            curve = measured_run(one, listed.plan, place, label, data, reference, report)
+            spent = None if begun else clock.process_time() - cpu
+            curve = dataclasses.replace(curve, pairing=kind)
+            curves[kind, one.seed] = curve
+            records[kind, one.seed] = _record(curve, place, data, listed.plan.judged_at, spent)
+        if listed.again:
+            marginal, asked = measured_again(
+                place, data, [reference, *others], listed.plan.evaluations, listed.again
+            )
+            again[kind, one.seed] = [dataclasses.replace(a, pairing=kind) for a in asked]
+            marginals[kind] = {"std": marginal.std, "mean length": float(marginal.mean.norm())}
+        yield written()
+
+
+def _by_run(again: tuple[Again, ...]) -> dict[tuple[str, int], list[Again]]:
+    found: dict[tuple[str, int], list[Again]] = {}
+    for one in again:
+        found.setdefault((one.pairing, one.seed), []).append(one)
+    return found
+
+
+def _other_features(data: ImageData, network: FeatureNetwork) -> list[FeatureNetwork]:
+    """A second opinion: the pixels themselves where they are few, else the probe."""
+    if data.pixels[0].numel() <= MOST_PIXELS:
+        return [feature_network("pixels", data)]
+    return [] if network.name.startswith("probe") else [feature_network("probe", data)]
 
 
 def _settings(listed: Listed) -> dict[str, Any]:

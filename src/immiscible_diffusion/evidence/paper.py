@@ -208,7 +208,7 @@ def _best_k(results: dict[str, Result]) -> str:
         if name not in results:
             continue
         comparison = results[name].comparison
-        least = {}
+        least: dict[int, list[float]] = {}
         for curve in comparison.curves:
             parts = curve.pairing.split(":")
             if parts[0] == "nearest" and len(parts) == 2:

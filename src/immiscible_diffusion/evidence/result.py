@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,35 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class Again:
+    """A finished run measured from another start, or in another network's features.
+
+    start: "gaussian", N(0, I); "marginal", a Gaussian with the mean and std that pairing leaves; "paired",
+    noise that the pairing itself gave to training images, which are then forgotten; "std 0.9", N(0, 0.81 I),
+    what shorter noise does to vanilla.
+    frechet: distance by number of evaluations.
+    """
+
+    pairing: str
+    seed: int
+    start: str
+    features: str
+    frechet: dict[int, float]
+
+
+@dataclass(frozen=True)
 class Result:
-    """One comparison of the evidence and how each of its runs was made."""
+    """One comparison of the evidence, how each of its runs was made, and what else was asked of it.
+
+    marginals: by pairing, the std of its noise and the length of its mean.
+    """
 
     name: str
     command: str
     comparison: Comparison
     runs: tuple[RunRecord, ...]
+    again: tuple[Again, ...] = ()
+    marginals: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def write_result(result: Result, folder: Path) -> Path:
@@ -46,6 +68,8 @@ def write_result(result: Result, folder: Path) -> Path:
         "name": result.name,
         "command": result.command,
         "runs": [dataclasses.asdict(run) for run in result.runs],
+        "marginals": result.marginals,
+        "again": [dataclasses.asdict(one) for one in result.again],
         "comparison": json.loads(comparison_to_json(result.comparison)),
     }
     path = folder / f"{result.name}.json"
@@ -64,8 +88,12 @@ def read_result(path: Path) -> Result:
             RunRecord(**{**run, "memorisation": Memorisation(**run["memorisation"])})
             for run in content.pop("runs")
         )
+        again = tuple(
+            Again(**{**one, "frechet": {int(n): value for n, value in one["frechet"].items()}})
+            for one in content.pop("again", [])
+        )
         comparison = comparison_from_json(json.dumps(content.pop("comparison")))
-        return Result(**content, runs=runs, comparison=comparison)
+        return Result(**content, runs=runs, again=again, comparison=comparison)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"result {str(path)!r} cannot be read ({error}); restore it, or delete it and run "

@@ -10,9 +10,9 @@ from immiscible_diffusion.pairing.naming import canonical_name, is_staged, is_wh
 from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete, fit_semidiscrete
+from immiscible_diffusion.pairing.skew import Skew, measure_skew
 from immiscible_diffusion.pairing.staged import Staged, stages
 from immiscible_diffusion.pairing.whitening import whitening
-from immiscible_diffusion.pairing.skew import Skew, measure_skew
 from immiscible_diffusion.pairing.within import AssignedWithin
 
 __all__ = [
@@ -24,8 +24,8 @@ __all__ = [
     "Nearest",
     "Pairing",
     "Semidiscrete",
-    "Staged",
     "Skew",
+    "Staged",
     "assign",
     "assign_in_blocks",
     "canonical_name",

@@ -36,4 +36,5 @@ def whitening(images: Tensor, least: float = LEAST) -> Tensor:
     if not floor > 0:
         raise ValueError("images are all alike; whitening needs images that differ")
     factors = torch.where(variances > floor, variances.clamp(min=1e-300).rsqrt(), 0.0)
-    return ((axes * factors) @ axes.T).float()
+    scaled: Tensor = (axes * factors) @ axes.T
+    return scaled.float()
