@@ -93,8 +93,9 @@ class NoisePassed(nn.Module):
 
     def forward(self, noisy: Tensor, time: Tensor, condition: Tensor | None = None) -> Tensor:
         scale = self.scale(self.frequencies(time).to(noisy.dtype))
-        prediction: Tensor = self.network(noisy, time, condition)
-        return prediction + scale.view(-1, *(1,) * (noisy.ndim - 1)) * noisy
+        passed = scale.view(-1, *(1,) * (noisy.ndim - 1)) * noisy
+        prediction: Tensor = self.network(noisy, time, condition) + passed
+        return prediction
 
 
 def _unet(shape: Shape, classes: int | None, channels: tuple[int, ...], **settings: Any) -> ImageUNet:

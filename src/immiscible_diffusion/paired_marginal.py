@@ -5,6 +5,7 @@ trained with it has never seen N(0, I), which sampling starts from.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.kept_tensors import keep_tensors, kept_tensors
 from immiscible_diffusion.pairing import Pairing, stages
 from immiscible_diffusion.randomness import generator_for
+from immiscible_diffusion.run_folder import read_experiment, stored_centre
+from immiscible_diffusion.runs import pairing_of
 from immiscible_diffusion.training import make_batch
 
 DRAWN = 16_384  # paired noises, of which the mean's length errs by √(D/N): 0.06 σ at 64 values, 0.43 at 3,072
@@ -66,8 +69,11 @@ def measure_marginal(
     return Marginal((kept * mean).float(), std)
 
 
-def marginal_of_run(folder: Path, experiment: Experiment, data: ImageData, pairing: Pairing) -> Marginal:
-    """Read a run's marginal from its folder, or measure it and keep it there."""
+def marginal_of_run(folder: Path, data: Callable[[], ImageData]) -> Marginal:
+    """Read a run's marginal from its folder, or measure it on its data and keep it there.
+
+    data: called where it has to be measured. Raises ValueError where the file is damaged.
+    """
     file = folder / "marginal.safetensors"
     if file.exists():
         try:
@@ -75,6 +81,8 @@ def marginal_of_run(folder: Path, experiment: Experiment, data: ImageData, pairi
             return Marginal(tensors["mean"], float(tensors["std"]))
         except (KeyError, ValueError) as error:
             raise ValueError(f"{file} is damaged: {error}; delete it to have it measured again") from error
-    marginal = measure_marginal(experiment, data, pairing)
+    experiment, images = read_experiment(folder), data()
+    pairing = pairing_of(experiment, images, stored_centre(folder, images))
+    marginal = measure_marginal(experiment, images, pairing)
     keep_tensors(file, {"mean": marginal.mean, "std": torch.tensor(marginal.std, dtype=torch.float64)}, {})
     return marginal

@@ -56,7 +56,8 @@ def check_same_settings(stored: Any, given: Any, folder: Path) -> None:
     if stored.steps != given.steps and (stored.objective.depends_on_length or staged):
         raise ValueError(
             f"steps cannot change from {stored.steps} to {given.steps} in run {str(folder)!r}: its "
-            f"{'pairing' if staged else 'curriculum'} is spread over them; resume it with --steps {stored.steps}, or choose another --out"
+            f"{'pairing' if staged else 'curriculum'} is spread over them; resume it with "
+            f"--steps {stored.steps}, or choose another --out"
         )
     before, now = dataclasses.asdict(stored), dataclasses.asdict(given)
     differing = [name for name in before if name != "steps" and before[name] != now[name]]

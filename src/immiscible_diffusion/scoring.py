@@ -37,7 +37,8 @@ def score_network(
     """Sample `count` images at each number of network evaluations, and measure their distance to real ones.
 
     The noise is a function of the experiment's seed alone: equal for every pairing, step and network.
-    start: as in `generate`. evaluations: (None,) for dopri5, which takes `tolerance`. report: called with each result as it is ready.
+    start: as in `generate`. evaluations: (None,) for dopri5, which takes `tolerance`. report: called with
+    each result as it is ready.
     Returns distances and images (uint8 [count, C, H, W]) by number of evaluations.
     """
     labels = evaluation_labels(experiment, data.labels, count)

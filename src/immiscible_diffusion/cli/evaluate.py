@@ -1,7 +1,7 @@
 """`immiscible evaluate`: the distance of a run's images to real ones."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -15,6 +15,7 @@ def evaluate(
     count: int = 2000,
     sampler: str | None = None,
     tolerance: float | None = None,
+    start: Literal["gaussian", "marginal"] = "gaussian",
     features: str = "auto",
     weights: Path | None = None,
     data: str | None = None,
@@ -33,6 +34,8 @@ def evaluate(
         sampler: ddim or heun for diffusion; euler, heun or dopri5 for flow matching and EDM; multistep for
             consistency.
         tolerance: Error that dopri5 keeps its steps within, 1e-5 by default; it chooses their number itself.
+        start: Begin at N(0, I), or at a Gaussian with the mean and std that the run's pairing left its noise,
+            measured on its data once. A comparison of pairings begins at N(0, I).
         features: Network whose features are compared: inception (then the distance is the FID), probe (a
             small classifier trained once on the data's labels), resnet (CIFAR-10, with --weights), pixels
             (the image itself), or auto:
@@ -50,6 +53,7 @@ def evaluate(
         "count": count,
         "sampler": sampler,
         "tolerance": tolerance,
+        "start": start,
         "features": features,
         "weights": weights,
         "data": data,
@@ -67,6 +71,7 @@ def evaluate(
     from immiscible_diffusion.atomic_files import write_text
     from immiscible_diffusion.evaluation import Distances, feature_network, prepare_reference
     from immiscible_diffusion.generation import counted_evaluations
+    from immiscible_diffusion.paired_marginal import marginal_of_run
     from immiscible_diffusion.run_folder import load_data
     from immiscible_diffusion.sampling import ADAPTIVE, TOLERANCE, chosen_sampler
     from immiscible_diffusion.scoring import score_network
@@ -80,6 +85,7 @@ def evaluate(
     for number in steps:
         chosen = chosen_sampler(experiment.objective, sampler, number, tolerance)
     images = load_data(experiment)
+    begin = None if start == "gaussian" else marginal_of_run(run, lambda: images).start
     network = feature_network(features, images, weights=weights)
     reference = prepare_reference(images.pixels, network)
     print(
@@ -112,8 +118,15 @@ def evaluate(
             sampler=sampler,
             tolerance=tolerance,
             report=report,
+            start=begin,
         )
-    result = {"step": model.step, "pairing": experiment.pairing, "sampler": chosen, "evaluations": measured}
+    result = {
+        "step": model.step,
+        "pairing": experiment.pairing,
+        "sampler": chosen,
+        "start": start,
+        "evaluations": measured,
+    }
     if chosen == ADAPTIVE:
         result["tolerance"] = tolerance or TOLERANCE
     write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")

@@ -1,7 +1,7 @@
 """`immiscible sample`: images from a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -13,6 +13,7 @@ def sample(
     evaluations: int | None = None,
     sampler: str | None = None,
     tolerance: float | None = None,
+    start: Literal["gaussian", "marginal"] = "gaussian",
     classes: list[int] | None = None,
     seed: int = 0,
     out: Path | None = None,
@@ -29,6 +30,8 @@ def sample(
         sampler: ddim or heun for diffusion; euler, heun or dopri5 for flow matching and EDM; multistep for
             consistency.
         tolerance: Error that dopri5 keeps its steps within, 1e-5 by default; it chooses their number itself.
+        start: Begin at N(0, I), or at a Gaussian with the mean and std that the run's pairing left its noise,
+            measured on its data once. A comparison of pairings begins at N(0, I).
         classes: Class numbers to sample in turn, for a class-conditional run; all of them by default.
         seed: Seed of the noise.
         out: PNG file to write, or folder with --separate; by default in the run's folder.
@@ -38,8 +41,10 @@ def sample(
     from accelerate import Accelerator
 
     from immiscible_diffusion.generation import counted_evaluations, generate
+    from immiscible_diffusion.paired_marginal import marginal_of_run
     from immiscible_diffusion.pictures import save_sheet
     from immiscible_diffusion.randomness import generator_for
+    from immiscible_diffusion.run_folder import load_data
     from immiscible_diffusion.sampling import ADAPTIVE
     from immiscible_diffusion.trained_model import load_trained
 
@@ -67,6 +72,9 @@ def sample(
             labels=labels,
             sampler=sampler,
             tolerance=tolerance,
+            start=None
+            if start == "gaussian"
+            else marginal_of_run(run, lambda: load_data(model.experiment)).start,
         )
     made = f"{counted.per_image(count):g} network evaluations each"
     if separate:

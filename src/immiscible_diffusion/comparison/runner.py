@@ -136,14 +136,16 @@ def measured_run(
     data: ImageData,
     reference: Reference,
     report: Report,
+    *,
+    compile: bool = False,
 ) -> Curve:
-    """Train and measure one run, or read what an earlier call measured."""
+    """Train and measure one run, or read what an earlier call measured; compile: as in `advance`."""
     wanted = milestones(experiment.steps, plan.points)
     records = _read(folder / "evaluations.jsonl")
     if not _finished(experiment, plan, folder):
         run = open_run(experiment, folder, resume=True, data=data, log_with="none")
         records = {step: record for step, record in records.items() if step <= run.start.step}
-        _train(run, plan, wanted, records, reference, lambda text: report(f"{name}: {text}"))
+        _train(run, plan, wanted, records, reference, lambda text: report(f"{name}: {text}"), compile)
     else:
         report(f"{name}: done before")
     chosen = [records[step] for step in wanted if step in records]
@@ -176,6 +178,7 @@ def _train(
     records: dict[int, dict[str, Any]],
     reference: Reference,
     report: Report,
+    compile: bool,
 ) -> None:
     """Train to the end, measuring at every wanted step; every measurement is on disk once it is made."""
     seconds = run.start.seconds
@@ -208,7 +211,7 @@ def _train(
     # Stopped between a checkpoint and its measurement, or between the last one and its sheet.
     if run.start.step in wanted and (run.start.step not in records or run.start.step == wanted[-1]):
         measure(run.start.step)
-    for done in advance(run, checkpoint_every=wanted[0], sheet_every=0, log_every=20):
+    for done in advance(run, checkpoint_every=wanted[0], sheet_every=0, log_every=20, compile=compile):
         seconds += done.seconds
         shares.append(done.pairing_seconds / done.seconds)
         durations.append(done.seconds)

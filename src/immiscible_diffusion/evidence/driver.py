@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from immiscible_diffusion.comparison import (
     Comparison,
     Curve,
@@ -130,7 +132,9 @@ def run_listed(
         label = f"{listed.name} {number}/{len(lacking)} {kind} seed {one.seed}"
         one = dataclasses.replace(one, data=located.data)
         if (kind, one.seed) not in curves:
-            curve = measured_run(one, listed.plan, place, label, data, reference, report)
+            curve = measured_run(
+                one, listed.plan, place, label, data, reference, report, compile=listed.compile
+            )
             spent = None if begun else clock.process_time() - cpu
             curve = dataclasses.replace(curve, pairing=kind)
             curves[kind, one.seed] = curve
@@ -182,8 +186,18 @@ def _located(experiment: Experiment, folder: Path | None) -> Experiment:
 
 
 def _features(listed: Listed, data: ImageData, folder: Path | None) -> FeatureNetwork:
+    """The network to measure with, on the GPU where there is one."""
+    network = _on_the_cpu(listed, data, folder)
+    if torch.cuda.is_available():
+        network.module.to("cuda")
+    return network
+
+
+def _on_the_cpu(listed: Listed, data: ImageData, folder: Path | None) -> FeatureNetwork:
     if listed.plan.features != "resnet":
-        return feature_network(listed.plan.features, data)
+        return feature_network(listed.plan.features, data, weights=listed.plan.weights)
+    if listed.plan.weights is not None:
+        return feature_network("resnet", data, weights=listed.plan.weights)
     if folder is None:
         raise ValueError(
             f"comparison {listed.name!r} is measured with a CIFAR-10 ResNet; give --weights, the folder that "

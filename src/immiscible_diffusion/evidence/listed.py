@@ -9,35 +9,6 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.pairing.suggestions import unknown
 
-FEWER_SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One comparison. name: of results/NAME.json. question: what it is run for, for the page.
-
-    plan: all pairings. fewer: those of them that are run with no more than `FEWER_SEEDS` seeds.
-    """
-
-    name: str
-    question: str
-    experiment: Experiment
-    plan: Plan
-    fewer: tuple[str, ...] = ()
-
-    def runs(self) -> list[tuple[str, Experiment]]:
-        """All runs, by the name of their curve, in the order to make them in.
-
-        Seeds come outermost, so that what is there at any moment can be compared.
-        """
-        return [
-            (kind, dataclasses.replace(one, seed=one.seed + number))
-            for number in range(self.plan.seeds)
-            for kind, one in variants(self.experiment, self.plan).items()
-            if number < FEWER_SEEDS or kind not in self.fewer
-        ]
-
-
 DIGITS = (
     "independent",
     "nearest:8",
@@ -75,6 +46,7 @@ class Listed:
 
     plan: all pairings. fewer: those of them that are run with no more than `FEWER_SEEDS` seeds. again:
     images for each start and feature network that finished runs are measured with again; 0 for none.
+    compile: torch.compile the networks for training.
     """
 
     name: str
@@ -83,6 +55,7 @@ class Listed:
     plan: Plan
     fewer: tuple[str, ...] = ()
     again: int = 2000
+    compile: bool = False
 
     def runs(self) -> list[tuple[str, Experiment]]:
         """All runs, by the name of their curve, in the order to make them in.
@@ -138,8 +111,8 @@ def listed_comparisons() -> tuple[Listed, ...]:
         ),
         Listed(
             "digits-conditional",
-            "Flow matching on digits told apart by class: does assignment harm where there is a condition, and "
-            "does assigning within the class mend it?",
+            "Flow matching on digits told apart by class: does assignment harm where there is a condition, "
+            "and does assigning within the class mend it?",
             dataclasses.replace(flow, class_conditional=True),
             Plan(("independent", "nearest:8", "assigned", "assigned:within"), points=2),
             again=0,

@@ -32,7 +32,7 @@ def measured_again(
     trained = load_trained(place)
     experiment = trained.experiment
     pairing = pairing_of(experiment, data, stored_centre(place, data))
-    marginal = marginal_of_run(place, experiment, data, pairing)
+    marginal = marginal_of_run(place, lambda: data)
     found = [
         Again(experiment.pairing, experiment.seed, name, reference.network.name, scores)
         for name, start in _starts(trained, data, pairing, marginal, count)
