@@ -5,7 +5,8 @@
 Measures a compiled training step and one measurement first, chooses a number of steps that fits all runs
 into --seconds, and makes the runs through `immiscible evidence`'s driver: matched seeds, the same rows, times
 and sampling noise. Writes OUT/gpu-cifar10-flow.json, which `immiscible evidence write` puts on the page once
-it lies in results/. Distances are in ResNet features and no FID, unless --inception gives Inception-v3's weights.
+it lies in results/. Distances are in ResNet features and no FID, unless --inception gives Inception-v3's
+weights.
 """
 
 import argparse
