@@ -26,7 +26,6 @@ from immiscible_diffusion.evaluation import (
     memorisation,
     prepare_reference,
 )
-from immiscible_diffusion.evaluation.features import MOST_PIXELS
 from immiscible_diffusion.evidence.listed import Listed
 from immiscible_diffusion.evidence.result import Again, Result, RunRecord, read_result, write_result
 from immiscible_diffusion.evidence.starts import measured_again
@@ -38,6 +37,7 @@ from immiscible_diffusion.scoring import evaluation_labels
 from immiscible_diffusion.trained_model import load_trained
 
 RESNET = "cifar10_resnet20-12fca82f.th"
+FEW_PIXELS = 256  # whose covariance takes no time
 LOOKED_AT = 500  # generated images whose nearest training images are looked for
 Report = Callable[[str], None]
 
@@ -157,7 +157,7 @@ def _by_run(again: tuple[Again, ...]) -> dict[tuple[str, int], list[Again]]:
 
 def _other_features(data: ImageData, network: FeatureNetwork) -> list[FeatureNetwork]:
     """A second opinion: the pixels themselves where they are few, else the probe."""
-    if data.pixels[0].numel() <= MOST_PIXELS:
+    if data.pixels[0].numel() <= FEW_PIXELS:
         return [feature_network("pixels", data)]
     return [] if network.name.startswith("probe") else [feature_network("probe", data)]
 
