@@ -36,32 +36,36 @@ class Marginal:
         return self.mean.to(noise) + self.std * noise
 
 
-def paired_noise(
+def paired_rows(
     experiment: Experiment, data: ImageData, pairing: Pairing, count: int, step: int = 0
-) -> Tensor:
-    """Draw the noise of `count` training images as the end of training pairs it, [count, C, H, W].
+) -> tuple[Tensor, Tensor]:
+    """Draw `count` training images and the noise that the end of training pairs them with, [count, C, H, W].
 
     step: another number draws other images and noises.
     """
     *_, (_, _, last) = stages(pairing, experiment.steps)
-    drawn = []
+    clean, drawn = [], []
     for number in range(math.ceil(count / experiment.batch_size)):
         at = (step + 1) * 1_000_000 + number
         batch = make_batch(experiment, data, at % experiment.steps)
         generator = generator_for(experiment.seed, "marginal", at)
+        clean.append(batch.clean)
         drawn.append(last(batch.clean, generator=generator, condition=batch.condition))
-    return torch.cat(drawn)[:count]
+    return torch.cat(clean)[:count], torch.cat(drawn)[:count]
 
 
-def measure_marginal(
-    experiment: Experiment, data: ImageData, pairing: Pairing, count: int = DRAWN
-) -> Marginal:
-    """Measure the mean and std of paired noise.
+def lean(clean: Tensor, noise: Tensor, centre: Tensor) -> float:
+    """Mean projection of paired noise on the direction of its image minus `centre`, in σ; 0 for vanilla."""
+    directions = torch.nn.functional.normalize((clean - centre).flatten(1), dim=1)
+    return float((noise.flatten(1) * directions).sum(dim=1).mean())
 
-    The mean is shrunk towards 0 by what `count` draws of it err (James and Stein's estimator), since in many
+
+def fitted_marginal(noise: Tensor) -> Marginal:
+    """Fit mean and std to noise [N, C, H, W].
+
+    The mean is shrunk towards 0 by what N draws of it err (James and Stein's estimator), since in many
     dimensions that alone would be as long as a true shift.
     """
-    noise = paired_noise(experiment, data, pairing, count)
     mean = noise.double().mean(dim=0)
     std = float((noise - mean).square().mean().sqrt())
     error = (mean.numel() - 2) * std**2 / len(noise)
@@ -83,6 +87,7 @@ def marginal_of_run(folder: Path, data: Callable[[], ImageData]) -> Marginal:
             raise ValueError(f"{file} is damaged: {error}; delete it to have it measured again") from error
     experiment, images = read_experiment(folder), data()
     pairing = pairing_of(experiment, images, stored_centre(folder, images))
-    marginal = measure_marginal(experiment, images, pairing)
+    _, noise = paired_rows(experiment, images, pairing, DRAWN)
+    marginal = fitted_marginal(noise)
     keep_tensors(file, {"mean": marginal.mean, "std": torch.tensor(marginal.std, dtype=torch.float64)}, {})
     return marginal

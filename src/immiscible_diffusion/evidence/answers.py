@@ -4,6 +4,7 @@ from statistics import mean
 
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.effects import Effect, effects
+from immiscible_diffusion.evidence.harm import harm
 from immiscible_diffusion.evidence.result import Result
 
 
@@ -40,6 +41,24 @@ def answers(results: dict[str, Result]) -> str:
         _which_k(found, results),
         _rule(found, results),
         _centring(found, results),
+        _against(
+            found,
+            results,
+            "**Does it help to choose in whitened axes, or on coarse blocks?**",
+            [
+                ("nearest:8", "nearest:8:whitened"),
+                ("nearest:8:dot", "nearest:8:dot:whitened"),
+                ("nearest:8", "nearest:8:coarse2"),
+            ],
+        ),
+        _against(
+            found,
+            results,
+            "**Does it help to stop pairing half-way through training?**",
+            [("nearest:8", "nearest:8:until50"), ("assigned", "assigned:until50")],
+        ),
+        harm(results),
+        _conditional(results),
         _copies(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -104,6 +123,17 @@ def _against(
                     f"- {name}, at {' / '.join(map(str, counts))}: `{one}` {said[0]}, `{other}` {said[1]}"
                 )
     return "\n".join([f"{question} Change against vanilla:", *lines]) if lines else ""
+
+
+def _conditional(results: dict[str, Result]) -> str:
+    lines = [
+        f"- {name}, {effect.evaluations} evaluations: `{effect.pairing}` {_with_interval(effect)}"
+        for name, result in results.items()
+        if result.comparison.settings["class_conditional"]
+        for effect in effects(result)
+    ]
+    question = "**Does assignment harm conditional models?** Change against vanilla:"
+    return "\n".join([question, *lines]) if lines else ""
 
 
 def _copies(results: dict[str, Result]) -> str:

@@ -28,7 +28,7 @@ from immiscible_diffusion.evaluation import (
 )
 from immiscible_diffusion.evidence.listed import Listed
 from immiscible_diffusion.evidence.result import Again, Result, RunRecord, read_result, write_result
-from immiscible_diffusion.evidence.starts import measured_again
+from immiscible_diffusion.evidence.starts import measured_again, noise_moments
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import generate
 from immiscible_diffusion.randomness import generator_for
@@ -140,11 +140,10 @@ def run_listed(
             curves[kind, one.seed] = curve
             records[kind, one.seed] = _record(curve, place, data, listed.plan.judged_at, spent)
         if listed.again:
-            marginal, asked = measured_again(
-                place, data, [reference, *others], listed.plan.evaluations, listed.again
-            )
+            if "lean" not in marginals.get(kind, {}):
+                marginals[kind] = noise_moments(one, data)
+            asked = measured_again(place, data, [reference, *others], listed.plan.evaluations, listed.again)
             again[kind, one.seed] = [dataclasses.replace(a, pairing=kind) for a in asked]
-            marginals[kind] = {"std": marginal.std, "mean length": float(marginal.mean.norm())}
         yield written()
 
 

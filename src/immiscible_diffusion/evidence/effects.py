@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from immiscible_diffusion.comparison import Comparison, Estimate, mean_over_seeds, summarize
+from immiscible_diffusion.comparison import Estimate, mean_over_seeds, summarize
 from immiscible_diffusion.comparison.verdicts import Outcome, outcome_of
 from immiscible_diffusion.evidence.result import Result
 
@@ -42,17 +42,16 @@ def effects(result: Result) -> tuple[Effect, ...]:
 
 
 def percent_change(effect: Effect) -> str:
-    """ "−18 %", bold where it stands out of seed noise, with the interval's half width."""
-    if not math.isfinite(effect.change.value):
+    """An effect's change as `shown_change` writes it."""
+    return shown_change(effect.change)
+
+
+def shown_change(change: Estimate) -> str:
+    """A share as "−18 ± 4 %", with half its interval; bold where that excludes 0."""
+    if not math.isfinite(change.value):
         return "diverged"
-    words = f"{100 * effect.change.value:+.0f}"
-    interval = effect.change.interval
-    if interval is not None:
-        words += f" ± {50 * (interval.high - interval.low):.0f}"
-    words = f"{words} %".replace("-", "−")
-    return f"**{words}**" if effect.outcome in ("helps", "harms") else words
-
-
-def few_and_many(comparison: Comparison) -> tuple[int, int]:
-    """The fewest and the most evaluations that a comparison measures at."""
-    return comparison.evaluations[0], comparison.evaluations[-1]
+    if change.interval is None:
+        return f"{100 * change.value:+.0f} %".replace("-", "−")
+    half = 50 * (change.interval.high - change.interval.low)
+    words = f"{100 * change.value:+.0f} ± {half:.0f} %".replace("-", "−")
+    return f"**{words}**" if outcome_of(change) in ("helps", "harms") else words

@@ -50,7 +50,7 @@ class Again:
 class Result:
     """One comparison of the evidence, how each of its runs was made, and what else was asked of it.
 
-    marginals: by pairing, the std of its noise and the length of its mean.
+    marginals: by pairing, of its noise: std, length of the mean, and lean towards its image, in σ.
     """
 
     name: str

@@ -12,11 +12,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data import ImageData, mean_image
 from immiscible_diffusion.evaluation import Reference, distances
 from immiscible_diffusion.evidence.result import Again
+from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import Start
-from immiscible_diffusion.paired_marginal import Marginal, marginal_of_run, paired_noise
+from immiscible_diffusion.paired_marginal import (
+    DRAWN,
+    Marginal,
+    fitted_marginal,
+    lean,
+    marginal_of_run,
+    paired_rows,
+)
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import stored_centre
@@ -27,18 +35,26 @@ from immiscible_diffusion.trained_model import TrainedModel, load_trained
 
 def measured_again(
     place: Path, data: ImageData, references: list[Reference], evaluations: tuple[int, ...], count: int
-) -> tuple[Marginal, list[Again]]:
+) -> list[Again]:
     """Measure a finished run from every start and with every feature network; count: images each time."""
     trained = load_trained(place)
     experiment = trained.experiment
     pairing = pairing_of(experiment, data, stored_centre(place, data))
     marginal = marginal_of_run(place, lambda: data)
-    found = [
+    return [
         Again(experiment.pairing, experiment.seed, name, reference.network.name, scores)
         for name, start in _starts(trained, data, pairing, marginal, count)
         for reference, scores in _scored(trained, data, references, evaluations, count, start)
     ]
-    return marginal, found
+
+
+def noise_moments(experiment: Experiment, data: ImageData) -> dict[str, float]:
+    """Std, length of the mean, and lean towards their images, in σ, of the noise that a pairing gives."""
+    centre = mean_image(data, experiment.image_std, experiment.flip)
+    clean, noise = paired_rows(experiment, data, pairing_of(experiment, data, centre), DRAWN)
+    marginal = fitted_marginal(noise)
+    moments = {"std": marginal.std, "mean length": float(marginal.mean.norm())}
+    return {**moments, "lean": lean(clean, noise, centre)}
 
 
 def _starts(
@@ -50,7 +66,7 @@ def _starts(
         yield "std 0.9", Marginal(torch.zeros(()), 0.9).start
     else:
         yield "marginal", marginal.start
-        noise = paired_noise(trained.experiment, data, pairing, count, step=1)
+        _, noise = paired_rows(trained.experiment, data, pairing, count, step=1)
         yield "paired", _given(noise)
 
 
