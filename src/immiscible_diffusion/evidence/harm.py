@@ -23,7 +23,7 @@ def harm(results: dict[str, Result]) -> str:
         "Gaussian of the mean and std that the pairing left its noise (`--start marginal`), and from noise "
         "that the pairing gave to training images (a diagnosis: it needs them). What the last start mends "
         "was the start's fault; what it leaves was learned worse. Change against vanilla from N(0, I), same "
-        "seeds. Shorter noise changes vanilla, too, as the first row says: a marginal is to be judged against that. "
+        "seeds. Shorter noise changes vanilla, too, as the first row says: judge a marginal against that. "
         "Lean: mean projection of the noise on its image's direction, in σ; std and mean: of all noise."
     )
     return "\n\n".join([opening, *tables])
