@@ -57,10 +57,11 @@ class Plan:
 
 def variants(experiment: Experiment, plan: Plan) -> dict[str, Experiment]:
     """What a plan trains of an experiment, by the name that its curves have; the experiment's own seed."""
-    stds = plan.image_stds or (experiment.image_std,)
+    if not plan.image_stds:
+        return {name: dataclasses.replace(experiment, pairing=name) for name in plan.pairings}
     return {
         _name(plan, pairing, std): dataclasses.replace(at_image_std(experiment, std), pairing=pairing)
-        for std in stds
+        for std in plan.image_stds
         for pairing in plan.pairings
     }
 

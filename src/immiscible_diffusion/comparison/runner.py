@@ -20,7 +20,8 @@ from immiscible_diffusion.evaluation import Reference, feature_network, prepare_
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import SHEET_IMAGES
 from immiscible_diffusion.run_folder import load_data
-from immiscible_diffusion.runs import Run, advance, averaged, open_run
+from immiscible_diffusion.run_loop import averaged
+from immiscible_diffusion.runs import Run, advance, open_run
 from immiscible_diffusion.scoring import score_network
 
 
