@@ -17,6 +17,9 @@ Stream = Literal[
     "bootstrap",
     "duals",
     "editing",
+    "crop",
+    "version",
+    "offset",
 ]
 
 

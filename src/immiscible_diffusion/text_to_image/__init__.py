@@ -1,0 +1,1 @@
+"""Stable Diffusion: latents instead of pixels, prompts instead of classes."""
