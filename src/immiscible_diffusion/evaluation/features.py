@@ -36,9 +36,9 @@ def feature_network(
     """Choose the network that distances to `images` are measured with.
 
     "probe" is trained once on the labels of `images` and kept under `cache`; "inception" is FID's network,
-    from `weights` or torch hub's checkpoint folder; "resnet" is a CIFAR-10 ResNet from `weights`, which sees larger images averaged to 32×32; "pixels"
-    is no network but the image itself, up to 1,024 values; "auto" is Inception-v3 where its weights are given
-    or found, and the probe elsewhere.
+    from `weights` or torch hub's checkpoint folder; "resnet" is a CIFAR-10 ResNet from `weights`, which sees
+    larger images averaged to 32×32; "pixels" is no network but the image itself, up to 1,024 values; "auto"
+    is Inception-v3 where its weights are given or found, and the probe elsewhere.
     Raises ValueError for an unknown name, and where weights or labels are missing or do not fit.
     """
     if name not in NAMES:

@@ -26,8 +26,8 @@ class TextToImageExperiment:
     prompt_column, template: as `load_prompts` takes them; without a column class names are the prompts.
     text_encoder, vocabulary: as `open_text_encoder` takes them. autoencoder: as `open_autoencoder` does.
     start_from: a diffusers `StableDiffusionPipeline`, folder or hub name, to fine-tune; then `network` is
-    "pretrained", and an empty text_encoder or autoencoder means the pipeline's. lora_rank: train an adapter of
-    this rank and leave the network as it is; 0 for the whole network.
+    "pretrained", and an empty text_encoder or autoencoder means the pipeline's. lora_rank: train an adapter
+    of this rank and leave the network as it is; 0 for the whole network.
     network: a name of `build_text_network`. pairing: as `pairing_from_name` takes it, on latents at training
     scale; "nearest:8" is centred on the data's mean latent, "nearest:8:uncentred" is the paper's.
     flip, crops, encode_precision: as in `Transform`. latents: folder of the cache; by default the user's.
@@ -80,7 +80,8 @@ class TextToImageExperiment:
         check_guidance(self.guidance)
         if not isinstance(self.objective, Diffusion | FlowMatching):
             raise ValueError(
-                f"objective must be diffusion or flow matching, got {type(self.objective).__name__}; name another"
+                f"objective must be diffusion or flow matching, got {type(self.objective).__name__}; "
+                "name an experiment of either"
             )
         if self.pairing == "semidiscrete":
             raise ValueError(
@@ -115,8 +116,8 @@ class TextToImageExperiment:
         for name in ("text_encoder", "autoencoder"):
             if not getattr(self, name) and not self.start_from:
                 raise ValueError(
-                    f"{name} must be given, as nothing is started from; give --{name.replace('_', '-')} a folder "
-                    "or hub name"
+                    f"{name} must be given, as nothing is started from; give "
+                    f"--{name.replace('_', '-')} a folder or hub name"
                 )
 
     @property

@@ -1,4 +1,4 @@
-"""Where training starts: new weights, a diffusers pipeline's, or a pipeline's with an adapter (LoRA) to train."""
+"""Where training starts: new weights, a diffusers pipeline's, or those with an adapter (LoRA)."""
 
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ def start_network(
     """Build or load the network that training starts from; with a LoRA, only its adapter can be trained.
 
     shape: of a latent. autoencoder: its name, for errors.
-    Raises FileNotFoundError where the pipeline is not to be had, ValueError where it fits neither the objective
-    nor the latents nor the prompts, ImportError where peft is needed and absent.
+    Raises FileNotFoundError where the pipeline is not to be had, ValueError where it does not fit
+    the objective, the latents or the prompts, and where peft is needed and absent.
     """
     seed = derived_seed(experiment.seed, "weights")
     if not experiment.start_from:
@@ -60,7 +60,7 @@ def start_network(
 
 
 def build_optimizer(experiment: TextToImageExperiment, network: nn.Module) -> Optimizer:
-    """Make the optimiser over what is trained of a network. Raises ImportError for 8 bits without bitsandbytes."""
+    """Make the optimiser of what is trained of a network; ValueError for 8 bits without bitsandbytes."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     settings: dict[str, Any] = {"lr": experiment.learning_rate, "weight_decay": experiment.weight_decay}
     if experiment.optimiser == "adamw":
@@ -69,8 +69,8 @@ def build_optimizer(experiment: TextToImageExperiment, network: nn.Module) -> Op
         from bitsandbytes.optim import AdamW8bit
     except ImportError as error:
         raise ValueError(
-            "optimiser 'adamw-8bit' needs bitsandbytes, which is not installed; pip install bitsandbytes on a "
-            "machine with a GPU, or choose --optimiser adamw"
+            "optimiser 'adamw-8bit' needs bitsandbytes, which is not installed; pip install bitsandbytes on "
+            "a machine with a GPU, or choose --optimiser adamw"
         ) from error
     optimizer: Optimizer = AdamW8bit(parameters, **settings)
     return optimizer
@@ -83,8 +83,8 @@ def _from_pipeline(experiment: TextToImageExperiment) -> TextUNet:
     folder = model_folder(name, "start_from", UNET_FILES)
     if not (folder / "unet" / "config.json").exists():
         raise FileNotFoundError(
-            f"start_from {name!r} holds no unet/config.json; give the folder of a StableDiffusionPipeline, as "
-            "diffusers' save_pretrained or `immiscible export` writes it"
+            f"start_from {name!r} holds no unet/config.json; give the folder of a StableDiffusionPipeline, "
+            "as diffusers' save_pretrained or `immiscible export` writes it"
         )
     try:
         unet = UNet2DConditionModel.from_pretrained(
@@ -115,8 +115,8 @@ def _check_schedule(experiment: TextToImageExperiment, folder: Path) -> None:
             )
     if len(given.betas) != len(own.betas) or not torch.allclose(given.betas, own.betas, rtol=1e-4):
         raise ValueError(
-            f"start_from {experiment.start_from!r} was trained with other betas ({given.config.beta_start:g} to "
-            f"{given.config.beta_end:g}) than the objective's; start from a pipeline with Stable Diffusion's"
+            f"start_from {experiment.start_from!r} was trained with other betas ({given.config.beta_start:g} "
+            f"to {given.config.beta_end:g}) than the objective's; start from a pipeline with Stable Diffusion's"
         )
 
 

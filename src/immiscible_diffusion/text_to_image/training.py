@@ -1,4 +1,4 @@
-"""A text-to-image model's training: batches of latents and embedded prompts through the loop that images use."""
+"""A text-to-image model's training: batches of latents and embedded prompts through the shared loop."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def text_batch(
 
 
 def offset_noise(noise: Tensor, generator: torch.Generator, std: float) -> Tensor:
-    """Add one N(0, std²) number to each channel of each row, so that a model can learn a picture's brightness.
+    """Add one N(0, std²) number to each channel of each row, for a model to learn brightness by.
 
     noise: [B, C, h, w], paired already: pairing first, the offset then, and the target last.
     """
