@@ -17,6 +17,8 @@ Stream = Literal[
     "bootstrap",
     "duals",
     "editing",
+    "captions",
+    "prompt-dropout",
 ]
 
 
