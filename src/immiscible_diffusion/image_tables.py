@@ -88,6 +88,33 @@ def find_labels(table: Any, name: str | None) -> tuple[list[Any] | None, tuple[s
     return list(table.with_format("arrow")[name].to_pylist()), tuple(names) if names else None
 
 
+def text_column(table: Any, name: str | None) -> str:
+    """Find the column of captions, strings or lists of strings: the named one, else the only one there is.
+
+    Raises ValueError where there is no such column, it holds no texts, or several could be meant.
+    """
+    texts = [str(column) for column, feature in table.features.items() if _is_text(feature)]
+    if name is not None:
+        name = _column(table, name, "prompt_column", "string")
+        if name not in texts:
+            raise ValueError(
+                f"prompt_column {name!r} holds no texts; columns that do: {', '.join(texts) or 'none'}"
+            )
+        return name
+    if len(texts) != 1:
+        found = f"{len(texts)} columns of texts" if texts else "no column of texts"
+        raise ValueError(
+            f"{found} and no labels to name classes by were found; name one with prompt_column, "
+            f"out of {', '.join(texts or table.column_names)}"
+        )
+    return texts[0]
+
+
+def _is_text(feature: Any) -> bool:
+    inner = getattr(feature, "feature", feature)  # of a list
+    return str(getattr(inner, "dtype", "")) in ("string", "large_string", "string_view")
+
+
 def _parquet(files: list[Path], split: str) -> Any:
     import datasets
 

@@ -20,6 +20,8 @@ Stream = Literal[
     "crop",
     "version",
     "offset",
+    "captions",
+    "prompt-dropout",
 ]
 
 

@@ -1,1 +1,1 @@
-"""Stable Diffusion: latents instead of pixels, prompts instead of classes."""
+"""Text-to-image models in latents: autoencoder, prompts, network, run."""
