@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.conftest import SHARED
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor
 
 from immiscible_diffusion.evaluation.clip_score import Clip, clip_score, open_clip
 from immiscible_diffusion.text_to_image.clip_vocabulary import clip_tokenizer
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     ends = {"bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407}
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(3)
+        torch.default_generator.manual_seed(2)  # cosines above 0, where the score cuts off
         model = CLIPModel(
             CLIPConfig(
                 text_config={**small, **ends},
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
     model.save_pretrained(folder)
     sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    CLIPProcessor(CLIPImageProcessor(**sizes), tokenizer).save_pretrained(folder)
+    CLIPProcessor(CLIPImageProcessorPil(**sizes), tokenizer).save_pretrained(folder)
     return folder
 
 
@@ -64,7 +64,7 @@ def test_it_is_the_mean_cosine(clip: Clip, channels: int, side: int) -> None:
     generator = torch.Generator().manual_seed(side)
     pixels = torch.randint(256, (3, channels, side, side), generator=generator, dtype=torch.uint8)
     cosines = by_hand(clip, pixels, PROMPTS)
-    assert max(cosines) - min(cosines) > 1e-3  # else any order of prompts would do
+    assert min(cosines) > 0.02 and max(cosines) - min(cosines) > 0.02  # else anything would do
     scored = clip_score(clip, pixels, PROMPTS)
     assert scored.score == pytest.approx(max(0.0, 100 * sum(cosines) / 3), abs=2e-3)
     assert scored.count == 3 and scored.clip == clip.name

@@ -49,7 +49,7 @@ def open_clip(name: str) -> Clip:
     The folder is as `save_pretrained` of CLIPModel and CLIPProcessor writes it, with safetensors weights.
     Raises FileNotFoundError where there is none, ValueError for what is no CLIP or does not load.
     """
-    from transformers import CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+    from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
@@ -65,7 +65,7 @@ def open_clip(name: str) -> Clip:
             folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
         processor = CLIPProcessor(
-            CLIPImageProcessor.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
+            CLIPImageProcessorPil.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
         )
     except Exception as error:  # transformers, safetensors and tokenizers each have their own
         reason = str(error).split("\n", 1)[0]
