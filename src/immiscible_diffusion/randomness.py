@@ -19,6 +19,7 @@ Stream = Literal[
     "editing",
     "captions",
     "prompt-dropout",
+    "skew",
 ]
 
 

@@ -82,6 +82,7 @@ def train(
         "compile": compile,
     }
 
+    from immiscible_diffusion.conditioning import run_skew
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.runs import Schedule, advance, open_run
@@ -104,6 +105,12 @@ def train(
         say(f"Left out as bad: {len(run.data.skipped_rows):,} rows (numbers in {folder / 'data.json'})")
     if run.start.step:
         say(f"Going on from step {run.start.step:,}")
+    skew = run_skew(chosen, run.data, run.pairing)
+    if skew is not None and skew.stands_out:
+        say(
+            f"warning: with {chosen.pairing} the noise alone tells the class ({skew}), and that of sampling "
+            "will not; --pairing assigned:within permutes noise within a class only"
+        )
     bar = step_bar(chosen.steps, run.start.step, shown=run.accelerator.is_main_process)
     steps = advance(run, schedule, evaluate=evaluate, compile=compile)
     try:
