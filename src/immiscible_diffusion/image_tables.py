@@ -49,7 +49,13 @@ def open_table(source: str, split: str) -> Any:
 
 
 def encoded_images(table: Any, name: str | None) -> Iterator[Any]:
-    """Iterate encoded images, decoding nothing yet, so that a bad one can be named.
+    """Iterate encoded images, decoding nothing yet, so that a bad one can be named; see `image_column_of`."""
+    encoded = image_column_of(table, name)
+    return (row[column] for column in encoded.column_names for row in encoded)
+
+
+def image_column_of(table: Any, name: str | None) -> Any:
+    """The column of images alone, decoding nothing yet, as a `datasets.Dataset`.
 
     Raises ValueError where there is no such column, or none of images.
     """
@@ -57,13 +63,12 @@ def encoded_images(table: Any, name: str | None) -> Iterator[Any]:
 
     column = _column(table, name, "image_column", "Image")
     try:
-        encoded = table.cast_column(column, datasets.Image(decode=False)).select_columns([column])
+        return table.cast_column(column, datasets.Image(decode=False)).select_columns([column])
     except Exception as error:
         raise ValueError(
             f"image_column {column!r} cannot be read as images ({type(error).__name__}); "
             f"name another out of {', '.join(table.column_names)}"
         ) from error
-    return (row[column] for row in encoded)
 
 
 def find_labels(table: Any, name: str | None) -> tuple[list[Any] | None, tuple[str, ...] | None]:

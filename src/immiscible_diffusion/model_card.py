@@ -24,13 +24,14 @@ def model_card(
     """
     settings = objective_settings(experiment)
     objective = settings.pop("name")
+    given = {name: value for name, value in settings.items() if value is not None}
     shape = "×".join(str(side) for side in data["shape"])
     classes = ", ".join(data["class_names"]) if experiment.class_conditional else "none (unconditional)"
     facts = {
         "Data": f"{data['name']}, {data['count']:,} images of {shape}, fingerprint `{data['fingerprint']}`",
         "Classes": classes,
         "Pairing": f"`{experiment.pairing}`",
-        "Objective": ", ".join([objective, *(f"{key} {value}" for key, value in settings.items())]),
+        "Objective": ", ".join([objective, *(f"{name} {value}" for name, value in given.items())]),
         "Network": f"{experiment.network}, averaged weights",
         "image_std": f"{experiment.image_std} (0.5 is [-1, 1]); the pipeline brings images back from it",
         "Steps": f"{step:,} of {experiment.steps:,}, {experiment.batch_size} images each",

@@ -10,7 +10,8 @@ from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experim
 from immiscible_diffusion.cli.step_bar import step_bar
 
 if TYPE_CHECKING:
-    from immiscible_diffusion.runs import Evaluate, Run
+    from immiscible_diffusion.run_loop import Evaluate
+    from immiscible_diffusion.runs import Run
 
 
 def train(
@@ -85,7 +86,8 @@ def train(
     from immiscible_diffusion.conditioning import run_skew
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.networks import parameter_count
-    from immiscible_diffusion.runs import Schedule, advance, open_run
+    from immiscible_diffusion.run_loop import Schedule
+    from immiscible_diffusion.runs import advance, open_run
 
     if not isinstance(chosen, Experiment):
         refuse(train, images_only, "a policy")
