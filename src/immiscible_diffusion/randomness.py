@@ -22,6 +22,7 @@ Stream = Literal[
     "offset",
     "captions",
     "prompt-dropout",
+    "skew",
 ]
 
 

@@ -96,6 +96,7 @@ def train(
         "compile": compile,
     }
 
+    from immiscible_diffusion.conditioning import run_skew
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.policy.experiment import PolicyExperiment
     from immiscible_diffusion.run_loop import Schedule
@@ -124,6 +125,12 @@ def train(
     say(said)
     if run.start.step:
         say(f"Going on from step {run.start.step:,}")
+    skew = run_skew(chosen, run.data, run.pairing)
+    if skew is not None and skew.stands_out:
+        say(
+            f"warning: with {chosen.pairing} the noise alone tells the class ({skew}), and that of sampling "
+            "will not; --pairing assigned:within permutes noise within a class only"
+        )
     bar = step_bar(chosen.steps, run.start.step, shown=run.accelerator.is_main_process)
     try:
         with bar:
