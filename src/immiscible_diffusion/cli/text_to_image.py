@@ -1,7 +1,7 @@
 """What the commands do where the experiment, or the run, is a text-to-image model's."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,10 +11,9 @@ from immiscible_diffusion.cli.measured import Measured
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from immiscible_diffusion.run_loop import Evaluate, Schedule
+    from immiscible_diffusion.run_loop import Evaluate
     from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
     from immiscible_diffusion.text_to_image.runs import TextToImageRun
-    from immiscible_diffusion.training import TrainingStep
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,6 @@ def begin_text_to_image(
         f"{run.accelerator.device}, pairing {run.pairing}"
     )
     return run, said
-
-
-def text_to_image_steps(
-    run: "TextToImageRun", schedule: "Schedule", evaluate: "Evaluate | None", compile: bool
-) -> "Iterator[TrainingStep]":
-    from immiscible_diffusion.text_to_image.runs import advance_text_to_image
-
-    return advance_text_to_image(run, schedule, evaluate=evaluate, compile=compile)
 
 
 def text_to_image_distance(

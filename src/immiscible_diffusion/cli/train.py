@@ -13,7 +13,6 @@ from immiscible_diffusion.cli.text_to_image import (
     TextToImageSettings,
     begin_text_to_image,
     text_to_image_distance,
-    text_to_image_steps,
 )
 
 if TYPE_CHECKING:
@@ -101,6 +100,8 @@ def train(
     from immiscible_diffusion.policy.experiment import PolicyExperiment
     from immiscible_diffusion.run_loop import Schedule
     from immiscible_diffusion.runs import advance
+    from immiscible_diffusion.text_to_image.runs import advance_text_to_image
+    from immiscible_diffusion.text_to_image.skew import text_skew
 
     if isinstance(chosen, PolicyExperiment):
         refuse(train, images_only, "a policy")
@@ -116,20 +117,22 @@ def train(
         run, said = _begin(chosen, folder, resume, log_with)
         evaluate = _distance(run, features, weights, at, evaluate_count) if evaluate_every else None
         steps = advance(run, schedule, evaluate=evaluate, compile=compile)
+        skew = run_skew(chosen, run.data, run.pairing)
     else:
         run, said = begin_text_to_image(chosen, folder, resume, log_with)
         measure = text_to_image_distance
         evaluate = measure(run, features, weights, at, evaluate_count) if evaluate_every else None
-        steps = text_to_image_steps(run, schedule, evaluate, compile)
+        steps = advance_text_to_image(run, schedule, evaluate=evaluate, compile=compile)
+        skew = text_skew(chosen, run.data, run.pairing)
     say = print if run.accelerator.is_main_process else lambda *text: None
     say(said)
     if run.start.step:
         say(f"Going on from step {run.start.step:,}")
-    skew = run_skew(chosen, run.data, run.pairing)
     if skew is not None and skew.stands_out:
+        what = "class" if isinstance(chosen, Experiment) else "prompt"
         say(
-            f"warning: with {chosen.pairing} the noise alone tells the class ({skew}), and that of sampling "
-            "will not; --pairing assigned:within permutes noise within a class only"
+            f"warning: with {chosen.pairing} the noise alone tells the {what} ({skew}), and that of sampling "
+            f"will not; --pairing assigned:within permutes noise within a {what} only"
         )
     bar = step_bar(chosen.steps, run.start.step, shown=run.accelerator.is_main_process)
     try:
