@@ -14,8 +14,9 @@ from torch import Tensor
 
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.generation import Start
 from immiscible_diffusion.kept_tensors import keep_tensors, kept_tensors
-from immiscible_diffusion.pairing import Pairing, stages
+from immiscible_diffusion.pairing import Pairing, in_force
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.run_folder import read_experiment, stored_centre
 from immiscible_diffusion.runs import pairing_of
@@ -43,7 +44,7 @@ def paired_rows(
 
     step: another number draws other images and noises.
     """
-    *_, (_, _, last) = stages(pairing, experiment.steps)
+    last = in_force(pairing, 1 - 1 / (2 * experiment.steps))
     clean, drawn = [], []
     for number in range(math.ceil(count / experiment.batch_size)):
         at = (step + 1) * 1_000_000 + number
@@ -71,6 +72,11 @@ def fitted_marginal(noise: Tensor) -> Marginal:
     error = (mean.numel() - 2) * std**2 / len(noise)
     kept = max(0.0, 1 - error / max(float(mean.square().sum()), 1e-300))
     return Marginal((kept * mean).float(), std)
+
+
+def start_of_run(folder: Path, name: str, data: Callable[[], ImageData]) -> Start | None:
+    """What sampling from a run starts from: "gaussian", N(0, I), or "marginal"; see `marginal_of_run`."""
+    return None if name == "gaussian" else marginal_of_run(folder, data).start
 
 
 def marginal_of_run(folder: Path, data: Callable[[], ImageData]) -> Marginal:

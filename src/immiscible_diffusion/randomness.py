@@ -17,6 +17,11 @@ Stream = Literal[
     "bootstrap",
     "duals",
     "editing",
+    "crop",
+    "version",
+    "offset",
+    "captions",
+    "prompt-dropout",
     "skew",
     "marginal",
 ]

@@ -3,7 +3,7 @@
 import time as clock
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from immiscible_diffusion.data import ImageData, batch_rows, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.objectives import Objective
-from immiscible_diffusion.pairing import Pairing, stages
+from immiscible_diffusion.pairing import Pairing, in_force
 from immiscible_diffusion.randomness import derived_seed, generator_for
 
 
@@ -42,7 +42,7 @@ class Batch:
     """One process's share of a step."""
 
     clean: Tensor  # [B, C, H, W] at training scale; of a policy, [B, horizon, 2]
-    condition: Tensor | None  # int64 [B]; of a policy, the observations [B, observation steps, D]
+    condition: Tensor | None  # int64 [B]; observations [B, steps, D]; embedded prompts [B, tokens, width]
     time: Tensor  # [B] or [B, ...], as the objective draws it
     rows: Tensor  # int64 [B], row numbers in the data set
 
@@ -52,7 +52,7 @@ BatchAt = Callable[[int, int, int], Batch]
 
 
 class TrainingSettings(Protocol):
-    """What the loop asks of an experiment, of images or of actions."""
+    """What the loop asks of an experiment, whatever is trained."""
 
     @property
     def objective(self) -> Objective: ...
@@ -100,19 +100,16 @@ def training_steps(
     accelerator: Accelerator,
     first_step: int = 0,
 ) -> Iterator[TrainingStep]:
-    """Train on images from `first_step` completed steps to the end, the pairing changing where it is staged;
-    see `steps_on`."""
-    for first, end, chosen in stages(pairing, experiment.steps):
-        if max(first, first_step) < end:
-            yield from steps_on(
-                replace(experiment, steps=end),
-                lambda step, rank, processes: make_batch(experiment, data, step, rank, processes),
-                chosen,
-                network,
-                optimizer,
-                accelerator,
-                max(first, first_step),
-            )
+    """Train on images from `first_step` completed steps to the end; see `steps_on`."""
+    return steps_on(
+        experiment,
+        lambda step, rank, processes: make_batch(experiment, data, step, rank, processes),
+        pairing,
+        network,
+        optimizer,
+        accelerator,
+        first_step,
+    )
 
 
 def warmed_up(experiment: TrainingSettings, step: int) -> float:
@@ -129,13 +126,15 @@ def steps_on(
     accelerator: Accelerator,
     first_step: int = 0,
     rate_at: Callable[[int], float] | None = None,
+    noise_at: Callable[[Tensor, torch.Generator], Tensor] | None = None,
 ) -> Iterator[TrainingStep]:
     """Train on any batches from `first_step` completed steps to the end, yielding after every step.
 
     network and optimizer: already prepared by `accelerator`. rate_at: the learning rate of a step (from 0),
-    by default `warmed_up`. Every draw depends on the experiment and the step alone, so a run taken up at any
-    step goes on as if never stopped. A step whose loss or gradient norm is not finite changes no
-    weight and no optimiser state, on any process.
+    by default `warmed_up`. noise_at: changes the paired noise [B, ...], such as by a noise offset, before any
+    target is formed, with what it draws from the generator it is given. Every draw depends on the
+    experiment and the step alone, so a run taken up at any step goes on as if never stopped. A step whose
+    loss or gradient norm is not finite changes no weight and no optimiser state, on any process.
     Raises ValueError where processes or pieces do not divide the batch, TornUpdateError where the optimiser
     fails.
     """
@@ -145,7 +144,7 @@ def steps_on(
             f"batch_size {experiment.batch_size} must divide by {processes} processes × "
             f"{experiment.accumulation} accumulated pieces"
         )
-    parameters = list(network.parameters())
+    parameters = [one for one in network.parameters() if one.requires_grad]
     network.train()
     for step in range(first_step, experiment.steps):
         started = clock.perf_counter()
@@ -156,8 +155,12 @@ def steps_on(
         torch.manual_seed(derived_seed(experiment.seed, "dropout", step, rank))
         generator = generator_for(experiment.seed, "noise", step, rank, device)
         pairing_started = clock.perf_counter()
-        noise = pairing(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
+        noise = in_force(pairing, step / experiment.steps)(
+            clean, generator=generator, condition=condition
+        )  # Algorithm 1, before any target
         pairing_seconds = clock.perf_counter() - pairing_started
+        if noise_at is not None:
+            noise = noise_at(noise, generator_for(experiment.seed, "offset", step, rank, device))
         rate = rate_at(step) if rate_at else warmed_up(experiment, step)
         for group in optimizer.param_groups:
             group["lr"] = rate

@@ -25,6 +25,7 @@ from immiscible_diffusion.comparison.statistics import (
     student_t_interval,
     summarize,
 )
+from immiscible_diffusion.comparison.subject import IMAGES
 from immiscible_diffusion.comparison.table import (
     Table,
     evaluations_table,
@@ -36,6 +37,7 @@ from immiscible_diffusion.comparison.table import (
 from immiscible_diffusion.comparison.verdicts import Verdict, headline, judge, verdict
 
 __all__ = [
+    "IMAGES",
     "Comparison",
     "Curve",
     "Estimate",

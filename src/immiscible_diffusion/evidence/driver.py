@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from immiscible_diffusion.comparison import (
+    IMAGES,
     Comparison,
     Curve,
     comparison_settings,
@@ -33,9 +34,11 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import generate
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.run_folder import load_data
+from immiscible_diffusion.runs import advance
 from immiscible_diffusion.scoring import evaluation_labels
 from immiscible_diffusion.trained_model import load_trained
 
+COMPILED = dataclasses.replace(IMAGES, advance=lambda run, schedule: advance(run, schedule, compile=True))
 RESNET = "cifar10_resnet20-12fca82f.th"
 FEW_PIXELS = 256  # whose covariance takes no time
 LOOKED_AT = 500  # generated images whose nearest training images are looked for
@@ -132,9 +135,8 @@ def run_listed(
         label = f"{listed.name} {number}/{len(lacking)} {kind} seed {one.seed}"
         one = dataclasses.replace(one, data=located.data)
         if (kind, one.seed) not in curves:
-            curve = measured_run(
-                one, listed.plan, place, label, data, reference, report, compile=listed.compile
-            )
+            subject = COMPILED if listed.compile else IMAGES
+            curve = measured_run(subject, one, listed.plan, place, label, data, reference, report)
             spent = None if begun else clock.process_time() - cpu
             curve = dataclasses.replace(curve, pairing=kind)
             curves[kind, one.seed] = curve

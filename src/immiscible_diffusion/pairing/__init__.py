@@ -11,7 +11,7 @@ from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete, fit_semidiscrete
 from immiscible_diffusion.pairing.skew import Skew, measure_skew
-from immiscible_diffusion.pairing.staged import Staged, stages
+from immiscible_diffusion.pairing.staged import Staged, in_force
 from immiscible_diffusion.pairing.whitening import whitening
 from immiscible_diffusion.pairing.within import AssignedWithin
 
@@ -31,11 +31,11 @@ __all__ = [
     "canonical_name",
     "fit_duals",
     "fit_semidiscrete",
+    "in_force",
     "is_staged",
     "is_whitened",
     "measure_skew",
     "paired",
     "pairing_from_name",
-    "stages",
     "whitening",
 ]

@@ -1,6 +1,5 @@
 """Pairing in a part of training only: unpaired noise before or after it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from immiscible_diffusion.pairing.protocol import Pairing
 class Staged:
     """A pairing from the share `begin` to the share `end` of training, and independent noise elsewhere.
 
-    Called, it pairs; it is `stages` that says when. Raises ValueError unless 0 ≤ begin < end ≤ 1.
+    Called, it pairs; it is `in_force` that says when. Raises ValueError unless 0 ≤ begin < end ≤ 1.
     """
 
     pairing: Pairing
@@ -40,16 +39,8 @@ class Staged:
         return self.pairing(clean, generator=generator, condition=condition, mask=mask)
 
 
-def stages(pairing: Pairing, steps: int) -> Iterator[tuple[int, int, Pairing]]:
-    """Split a training of `steps` steps into (first, end, pairing), each step (from 0) in one of them."""
+def in_force(pairing: Pairing, progress: float) -> Pairing:
+    """The pairing that holds at a share of training, from 0 up to but not 1."""
     if not isinstance(pairing, Staged):
-        yield 0, steps, pairing
-        return
-    begin, end = round(pairing.begin * steps), round(pairing.end * steps)
-    for first, last, chosen in (
-        (0, begin, Independent()),
-        (begin, end, pairing.pairing),
-        (end, steps, Independent()),
-    ):
-        if first < last:
-            yield first, last, chosen
+        return pairing
+    return pairing.pairing if pairing.begin <= progress < pairing.end else Independent()
