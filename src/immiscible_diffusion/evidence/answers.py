@@ -3,7 +3,8 @@
 from statistics import mean
 
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.evidence.effects import Effect, effects
+from immiscible_diffusion.comparison import Estimate, mean_over_seeds
+from immiscible_diffusion.evidence.effects import Effect, effects, shown_change
 from immiscible_diffusion.evidence.harm import harm
 from immiscible_diffusion.evidence.result import Result
 
@@ -59,6 +60,7 @@ def answers(results: dict[str, Result]) -> str:
         ),
         harm(results),
         _conditional(results),
+        _other_features(results),
         _copies(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -134,6 +136,45 @@ def _conditional(results: dict[str, Result]) -> str:
     ]
     question = "**Does assignment harm conditional models?** Change against vanilla:"
     return "\n".join([question, *lines]) if lines else ""
+
+
+def _other_features(results: dict[str, Result]) -> str:
+    """The same images in the features of another network: do both call the same pairings better?"""
+    lines = [
+        f"| {name}, {pairing} | " + " | ".join(map(shown_change, changes)) + " |"
+        for name, result in results.items()
+        for pairing, changes in _by_features(result).items()
+    ]
+    if not lines:
+        return ""
+    return "\n".join(
+        [
+            "**Do other features say the same?** Change against vanilla at the most evaluations, in the "
+            "features used everywhere else here, and in the second network's:\n",
+            "| comparison, pairing | first | second |",
+            "|---|---:|---:|",
+            *lines,
+        ]
+    )
+
+
+def _by_features(result: Result) -> dict[str, list[Estimate]]:
+    """Each pairing's change at the most evaluations, one for each of two feature networks."""
+    most, base = result.comparison.evaluations[-1], result.comparison.baseline
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for one in result.again:
+        if one.start == "gaussian":
+            found.setdefault((one.pairing, one.features), {})[one.seed] = one.frechet[most]
+    networks = list(dict.fromkeys(features for _, features in found))
+    changes = {}
+    for pairing in dict.fromkeys(pairing for pairing, _ in found if pairing != base):
+        each = [(found.get((pairing, f), {}), found.get((base, f), {})) for f in networks]
+        if len(networks) == 2 and all(own.keys() & vanilla.keys() for own, vanilla in each):
+            changes[pairing] = [
+                mean_over_seeds([(own[s] - vanilla[s]) / mean(vanilla.values()) for s in own if s in vanilla])
+                for own, vanilla in each
+            ]
+    return changes
 
 
 def _copies(results: dict[str, Result]) -> str:

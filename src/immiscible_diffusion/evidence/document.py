@@ -34,6 +34,8 @@ not looked at.
 def document(results: dict[str, Result], benchmarks: Path) -> str:
     """The page as Markdown. results: by name. benchmarks: folder of the benchmarks' JSONs."""
     questions = {one.name: one.question for one in listed_comparisons()}
+    # Vanilla alone is no comparison yet.
+    results = {name: result for name, result in results.items() if effects(result)}
     names = [name for name in questions if name in results]
     names += [name for name in results if name not in questions]  # of other machines
     shown = {name: results[name] for name in names}
@@ -49,6 +51,8 @@ def document(results: dict[str, Result], benchmarks: Path) -> str:
 def write_document(results: dict[str, Result], benchmarks: Path, docs: Path) -> Path:
     """Write results.md into `docs` and its pictures into `docs`/images."""
     for name, result in results.items():
+        if not effects(result):
+            continue
         title = f"{name}, {result.comparison.feature_network} features"
         write_bytes(docs / "images" / f"results-{name}.png", effects_picture(effects(result), title))
     path = docs / "results.md"
