@@ -23,7 +23,8 @@ from immiscible_diffusion.evidence import Listed, Places, run_listed
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.run_folder import load_data
-from immiscible_diffusion.runs import advance, averaged, open_run
+from immiscible_diffusion.run_loop import averaged
+from immiscible_diffusion.runs import advance, open_run
 from immiscible_diffusion.scoring import score_network
 
 PAIRINGS = {"flow": ("independent", "nearest:4"), "ddim": ("independent", "nearest:8")}  # Table 4

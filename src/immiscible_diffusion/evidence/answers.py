@@ -2,8 +2,8 @@
 
 from statistics import mean
 
-from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison import Estimate, mean_over_seeds
+from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.effects import Effect, effects, shown_change
 from immiscible_diffusion.evidence.harm import harm
 from immiscible_diffusion.evidence.result import Result
