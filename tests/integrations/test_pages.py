@@ -55,7 +55,7 @@ def nearer(clean: Tensor, noise: Tensor, target: Tensor, noisy: Tensor | None = 
     found = diagnose(clean.float(), noise.float(), target.float(), None if noisy is None else noisy.float())
     assert found.healthy, found
     assert found.target is not None and found.target.agrees, found
-    assert noisy is None or found.noisy is not None and found.noisy.agrees, found
+    assert noisy is None or (found.noisy is not None and found.noisy.agrees), found
 
 
 def test_every_page_has_a_test() -> None:
@@ -254,7 +254,12 @@ def test_ordering(digits: tuple[Tensor, Tensor], flow: bool) -> None:
 def test_pools(digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits
     torch.manual_seed(0)
-    names = run("pools", images=images.repeat(8, 1, 1, 1), labels=labels.repeat(8), embeddings=images.repeat(8, 1, 1, 1).flatten(1))
+    names = run(
+        "pools",
+        images=images.repeat(8, 1, 1, 1),
+        labels=labels.repeat(8),
+        embeddings=images.repeat(8, 1, 1, 1).flatten(1),
+    )
     assert not names["skew"].stands_out
     assert torch.equal(names["target"], names["noise"] - names["clean"])
 

@@ -34,8 +34,8 @@ def doctor(
     as it is otherwise. Exit code 0: healthy; 1: not selecting, or not as it should; 2: bad input.
 
     Args:
-        subject: A file of clean images or latents [N, ...] (.pt, .safetensors, .npy, .npz), perhaps with noise,
-            target, noisy and mask beside them under these names; or a script, with its arguments behind it.
+        subject: A file of clean images or latents [N, ...] (.pt, .safetensors, .npy, .npz), perhaps with
+            noise, target, noisy and mask under these names; or a script, with its arguments behind it.
         pairing: What drew the noise, or is to draw it where there is none: nearest, assigned or independent,
             or in short, such as nearest:8:dot.
         k: Candidate noises an image, for nearest.

@@ -155,15 +155,19 @@ def _check(clean: Tensor, given: dict[str, Tensor | None], pairing: Pairing | No
     if given["noise"] is None and pairing is None:
         raise ValueError("noise or pairing must be given; pass the step's noise, or pairing=Nearest(k=8)")
     if given["noise"] is None and (given["target"] is not None or given["noisy"] is not None):
-        raise ValueError("noise must be given where target or noisy is: pass the noise that they were made of")
+        raise ValueError(
+            "noise must be given where target or noisy is: pass the noise that they were made of"
+        )
     if len(clean) < 2 or clean[0].numel() < 2:
-        raise ValueError(f"clean must have 2 or more rows of 2 or more numbers, got shape {tuple(clean.shape)}")
+        raise ValueError(
+            f"clean must have 2 or more rows of 2 or more numbers, got shape {tuple(clean.shape)}"
+        )
     for name, one in {"clean": clean, **given}.items():
         if one is None:
             continue
         if one.shape != clean.shape:
             raise ValueError(
-                f"{name} has shape {tuple(one.shape)}, clean has {tuple(clean.shape)}; they must agree row by row"
+                f"{name} has shape {tuple(one.shape)}, clean has {tuple(clean.shape)}; rows must agree"
             )
         if not one.is_floating_point():
             raise ValueError(f"{name} must be floats, got {one.dtype}; pass it as the network sees it")
@@ -187,9 +191,7 @@ def _paired(clean: Tensor, pairing: Pairing, size: int, generator: torch.Generat
     return torch.cat([pairing(batch, generator=generator) for batch in batches])
 
 
-def _predicted(
-    clean: Tensor, pairing: Pairing | None, size: int, generator: torch.Generator
-) -> float | None:
+def _predicted(clean: Tensor, pairing: Pairing | None, size: int, generator: torch.Generator) -> float | None:
     """By the closed form where there is one, else by pairing these images once more."""
     if pairing is None:
         return None
@@ -214,7 +216,9 @@ def _cost(clean: Tensor, pairing: Pairing, generator: torch.Generator) -> tuple[
             torch.cuda.synchronize()
         return time.perf_counter() - begun
 
-    paired, plain, begun = [], [], time.perf_counter()
+    paired: list[float] = []
+    plain: list[float] = []
+    begun = time.perf_counter()
     while len(paired) < TIMED and (len(paired) < 2 or time.perf_counter() - begun < TIMED_SECONDS):
         paired.append(seconds(lambda: pairing(clean, generator=generator)))
         plain.append(seconds(lambda: torch.randn(clean.shape, generator=generator, device=clean.device)))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -30,15 +31,18 @@ class Images:
         """D."""
         return self.rows.shape[1]
 
+    @cached_property
+    def independent(self) -> Tensor:
+        """E‖x − n‖ of every row for independent noise, float64 [N]."""
+        return self.expected(1)
+
     def expected(self, k: float, rule: Rule = "l2") -> Tensor:
         """E‖x − n‖ of every row for nearest noise (k = 1: independent), float64 [N]."""
         lengths = self.chosen_against.norm(dim=1)
         along = (self.rows * self.chosen_against).sum(1) / lengths.clamp(min=1e-12)
         energy = self.rows.square().sum(1)
         moments = winner_moments(k, rule, lengths.numpy(), self.dimension)
-        return torch.from_numpy(
-            expected_distance(moments, along.numpy(), energy.numpy(), self.dimension)
-        )
+        return torch.from_numpy(expected_distance(moments, along.numpy(), energy.numpy(), self.dimension))
 
 
 def change(images: Images, noise: Tensor) -> tuple[float, float]:
@@ -46,7 +50,7 @@ def change(images: Images, noise: Tensor) -> tuple[float, float]:
 
     noise: float64 [N, D].
     """
-    plain = images.expected(1)
+    plain = images.independent
     excess = (images.rows - noise).norm(dim=1) - plain
     scale = 100 / float(plain.mean())
     # One row has no spread of its own: a distance in many dimensions varies by 1/√2 about.
@@ -56,7 +60,7 @@ def change(images: Images, noise: Tensor) -> tuple[float, float]:
 
 def predicted_change(images: Images, k: float, rule: Rule) -> float:
     """What `change` tends to for `Nearest(k, rule)`: the winner's law, averaged over these images."""
-    plain = float(images.expected(1).mean())
+    plain = float(images.independent.mean())
     return 100 * (float(images.expected(k, rule).mean()) / plain - 1)
 
 

@@ -11,13 +11,15 @@ ALSO_CLEAN = ("latents", "images")
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read .pt, .safetensors, .npy or .npz into tensors by name: clean, and noise, target, noisy, mask if there.
+    """Read .pt, .safetensors, .npy or .npz: clean by name, and noise, target, noisy and mask if there.
 
     A single tensor is the clean images; so is one named latents or images. Files of .pt are read without
     running any code in them. Raises FileNotFoundError, and ValueError for other contents.
     """
     if not file.is_file():
-        raise FileNotFoundError(f"no file {str(file)!r}; pass tensors saved by torch.save, safetensors or numpy")
+        raise FileNotFoundError(
+            f"no file {str(file)!r}; pass tensors saved by torch.save, safetensors or numpy"
+        )
     found = _read(file)
     if isinstance(found, Tensor):
         return {"clean": found}
@@ -51,5 +53,7 @@ def _read(file: Path) -> Tensor | dict[str, Tensor]:
             return loaded
         if isinstance(loaded, dict) and all(isinstance(value, Tensor) for value in loaded.values()):
             return loaded
-        raise ValueError(f"{str(file)!r} must hold a tensor or a dict of tensors, got {type(loaded).__name__}")
+        raise ValueError(
+            f"{str(file)!r} must hold a tensor or a dict of tensors, got {type(loaded).__name__}"
+        )
     raise ValueError(f"{str(file)!r} must end in .pt, .pth, .safetensors, .npy or .npz")

@@ -65,8 +65,9 @@ def _mixed(found: Mixture | None, what: str) -> str:
 
 def _bias(found: "Diagnosis") -> str:
     said = (
-        f"‖noise‖²/D = {found.energy:.4f} ± {found.energy_error:.4f}, mean {found.brightness:+.4f} ± "
-        f"{found.brightness_error:.4f}, along the mean image {found.along_mean:+.2f} ± {found.along_error:.2f}"
+        f"‖noise‖²/D = {found.energy:.4f} ± {found.energy_error:.4f}, "
+        f"mean {found.brightness:+.4f} ± {found.brightness_error:.4f}, "
+        f"along the mean image {found.along_mean:+.2f} ± {found.along_error:.2f}"
     )
     remedies = []
     if abs(found.along_mean) > max(LEANING, 4 * found.along_error):

@@ -1,10 +1,10 @@
-"""A coupling in the form that TorchCFM's matchers ask for, without its plan's fault: sampling with replacement.
+"""A coupling in the form that TorchCFM's matchers ask for, without the fault of their plan.
 
-`OTPlanSampler.sample_plan` draws rows of the plan with replacement, so that about a third of a batch's images
-are left out and others come twice. Here every image stays, in its row, with its label; noises are permuted.
+`OTPlanSampler.sample_plan` draws rows of the plan with replacement, so that more than a third of a batch's
+images are left out and others come twice. Here every image stays, in its row, with its label; noise moves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -16,21 +16,21 @@ from immiscible_diffusion.pairing import Assigned, assign
 class PermutedPlan:
     """In place of `ExactOptimalTransportConditionalFlowMatcher.ot_sampler`. assigned: says which solver.
 
-    Arguments have TorchCFM's names: x0 is the noise [B, ...], x1 the images, y0 and y1 what belongs to each.
+    TorchCFM calls it by position: the noise [B, ...] comes first, then the images, then what belongs to each.
     """
 
-    assigned: Assigned = Assigned()
+    assigned: Assigned = field(default_factory=Assigned)
 
-    def sample_plan(self, x0: Tensor, x1: Tensor, replace: bool = True) -> tuple[Tensor, Tensor]:  # noqa
+    def sample_plan(self, noise: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
         """The noises [B, ...], permuted to lie near the images, and the images as they are."""
-        return x0[self._columns(x0, x1)], x1
+        return noise[self._columns(noise, clean)], clean
 
     def sample_plan_with_labels(
-        self, x0: Tensor, x1: Tensor, y0: Any = None, y1: Any = None, replace: bool = True
+        self, noise: Tensor, clean: Tensor, noise_labels: Any = None, labels: Any = None
     ) -> tuple[Tensor, Tensor, Any, Any]:
-        """The same; y0 moves with the noises, y1 stays with the images."""
-        columns = self._columns(x0, x1)
-        return x0[columns], x1, None if y0 is None else y0[columns], y1
+        """The same; noise_labels move with the noises, labels stay with the images."""
+        columns = self._columns(noise, clean)
+        return noise[columns], clean, None if noise_labels is None else noise_labels[columns], labels
 
     def _columns(self, noise: Tensor, clean: Tensor) -> Tensor:
         return assign(clean, noise, solver=self.assigned.solver, block=self.assigned.block)

@@ -1,4 +1,4 @@
-"""Finds the one line that draws the training step's noise, while the script runs, and answers it with a pairing.
+"""Finds the one line that draws the training step's noise, while a script runs, and answers it.
 
 A `TorchFunctionMode` sees every call of torch on this thread, so nothing is patched. A draw is the training
 noise where it is of the user's own code, says which images it is for (`randn_like(images)`, or `randn` of a
@@ -27,6 +27,7 @@ from immiscible_diffusion.pairing import Pairing
 
 SHAPE: Any = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
 LOSSES = (F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss)
+WITHOUT_STEP = 1_000  # draws after which a step is taken to be over, if none was seen to end
 REMEMBERED = 256  # shapes that were read off tensors last
 
 
@@ -83,6 +84,7 @@ class _Answering(TorchFunctionMode):
         self.record, self.named, self.generator, self.stop_after = record, named, generator, stop_after
         self.process, self.thread = os.getpid(), threading.get_ident()
         self.chosen: Call | None = None
+        self.stepped = False  # whether the first step is over
         self.sizes: OrderedDict[int, tuple[torch.Size, weakref.ref[Tensor]]] = OrderedDict()
         # Kept by identity: tensors have no equality that a set could use.
         self.noises: dict[int, weakref.ref[Tensor]] = {}
@@ -99,6 +101,8 @@ class _Answering(TorchFunctionMode):
                 self._remember(answer, args[0])
         elif func in LOSSES:
             self._see_target(*args[:2])
+        elif func is torch.Tensor.backward:
+            self.stepped = True
         return answer
 
     def _draw(self, func: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
@@ -113,14 +117,19 @@ class _Answering(TorchFunctionMode):
         else:
             noise = self._answer(call, func, images, args, kwargs)
         if noise.ndim > 2:
-            self.noises[id(noise)] = weakref.ref(noise, lambda _, key=id(noise): self.noises.pop(key, None))
+            key = id(noise)
+            self.noises[key] = weakref.ref(noise, lambda _: self.noises.pop(key, None))
         return noise
 
     def _why_not(
         self, call: Call, images: Tensor | None, shape: tuple[int, ...], kwargs: dict[str, Any]
     ) -> str | None:
         """Why a draw is left alone: a reason, "" for one that nobody need hear of, None to pair it."""
-        if torch.compiler.is_compiling() or os.getpid() != self.process or threading.get_ident() != self.thread:
+        if (
+            torch.compiler.is_compiling()
+            or os.getpid() != self.process
+            or threading.get_ident() != self.thread
+        ):
             return ""
         if self.named is not None:
             if not call.place.is_named(self.named):
@@ -155,7 +164,7 @@ class _Answering(TorchFunctionMode):
     def _second_place(self, call: Call) -> str | None:
         if self.chosen is None or self.chosen == call:
             return None
-        if self.record.times > 1:
+        if self.stepped or self.record.times > WITHOUT_STEP:
             if (call.place, SECOND) not in self.record.passed_by:
                 warnings.warn(
                     f"noise for images is also drawn at {call.place}; only {self.chosen.place} is paired",
@@ -184,7 +193,8 @@ class _Answering(TorchFunctionMode):
             clean = images.detach().to(device, torch.promote_types(images.dtype, dtype))
             noise = record.pairing(clean, generator=kwargs.get("generator") or self.generator).to(dtype)
         self.chosen = call
-        record.place, record.shape, record.times = call.place, tuple(noise.shape), record.times + 1
+        record.place, record.times = call.place, record.times + 1
+        record.shape = record.shape or tuple(noise.shape)
         if not record.full:
             # Copied now: trainers add a noise offset in place.
             kept = (tensor.detach().to("cpu", copy=True) for tensor in (images, noise))

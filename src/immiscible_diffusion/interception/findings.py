@@ -82,7 +82,9 @@ class Interception:
         ]
         if self.place is None:
             begun = "found no place where the training step draws its noise: nothing was paired"
-            hints = "name the line with --at FILE:LINE" if seen else "none was drawn by torch.randn_like(images)"
+            hints = (
+                "name the line with --at FILE:LINE" if seen else "none was drawn by torch.randn_like(images)"
+            )
             hints += " (paired_noise(at=...)), or change that line by hand: noise = pairing(images)"
             return "\n".join([f"pairing: {begun}", *seen, f"  {hints}"])
         did = "paired" if self.pairing is not None else "watched"
