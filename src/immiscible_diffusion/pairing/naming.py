@@ -25,7 +25,7 @@ def pairing_from_name(
 
     name: "independent", "assigned", "assigned:within[:GROUP]" (rows of one class, or GROUP, by default 32, of
         like embeddings), "semidiscrete" or
-        "nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF]"; by default k = 8, rule "l2", centred,
+        `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF]`; by default k = 8, rule "l2", centred,
         and no view; coarse2 chooses on the image pooled to blocks of 2×2.
     centre: the data set's mean image, which a centred "nearest" chooses against.
     semidiscrete: what was fitted to the data set, which "semidiscrete" is.
