@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.couplings import check_same_coupling, semidiscrete_of
-from immiscible_diffusion.data import ImageData, source_rows
+from immiscible_diffusion.data import ImageData, source_rows, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import sample_sheet
 from immiscible_diffusion.networks import build_network
-from immiscible_diffusion.pairing import Pairing, pairing_from_name
+from immiscible_diffusion.pairing import Pairing, Semidiscrete, is_whitened, pairing_from_name, whitening
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import (
     check_same_settings,
@@ -92,6 +92,7 @@ def open_run(
     centre = describe_run(folder, experiment, data, accelerator.is_main_process)
     if coupling is not None:
         check_same_coupling(folder, coupling, accelerator.is_main_process)
+    pairing = pairing_of(experiment, data, centre, coupling)
     accelerator.wait_for_everyone()
     optimizer: Optimizer = torch.optim.AdamW(
         network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
@@ -99,8 +100,24 @@ def open_run(
     wrapped, optimizer, ema, start = taken_up(
         network, optimizer, accelerator, folder, decay=experiment.ema_decay
     )
-    pairing = pairing_from_name(experiment.pairing, centre, coupling)
     return Run(folder, experiment, data, pairing, wrapped, optimizer, ema, accelerator, start)
+
+
+def pairing_of(
+    experiment: Experiment, data: ImageData, centre: Tensor, coupling: Semidiscrete | None = None
+) -> Pairing:
+    """Build an experiment's pairing with what it needs of its data: the fit, or the principal axes.
+
+    coupling: the fit, where it has been read. Raises ValueError where one is missing, or images are too large
+    for their axes.
+    """
+    if experiment.pairing == "semidiscrete":
+        coupling = coupling or semidiscrete_of(experiment, data)
+    axes = None
+    if is_whitened(experiment.pairing):
+        pixels = torch.cat([data.pixels, data.pixels.flip(-1)]) if experiment.flip else data.pixels
+        axes = whitening(to_clean(pixels, experiment.image_std))
+    return pairing_from_name(experiment.pairing, centre, coupling, axes)
 
 
 def advance(

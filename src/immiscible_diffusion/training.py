@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from immiscible_diffusion.data import ImageData, batch_rows, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.objectives import Objective
-from immiscible_diffusion.pairing import Pairing
+from immiscible_diffusion.pairing import Pairing, in_force
 from immiscible_diffusion.randomness import derived_seed, generator_for
 
 
@@ -155,7 +155,9 @@ def steps_on(
         torch.manual_seed(derived_seed(experiment.seed, "dropout", step, rank))
         generator = generator_for(experiment.seed, "noise", step, rank, device)
         pairing_started = clock.perf_counter()
-        noise = pairing(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
+        noise = in_force(pairing, step / experiment.steps)(
+            clean, generator=generator, condition=condition
+        )  # Algorithm 1, before any target
         pairing_seconds = clock.perf_counter() - pairing_started
         if noise_at is not None:
             noise = noise_at(noise, generator_for(experiment.seed, "offset", step, rank, device))

@@ -14,6 +14,7 @@ from immiscible_diffusion.cli.compare import compare, demo
 from immiscible_diffusion.cli.doctor import doctor
 from immiscible_diffusion.cli.edit import edit
 from immiscible_diffusion.cli.evaluate import evaluate
+from immiscible_diffusion.cli.evidence import evidence
 from immiscible_diffusion.cli.export import export
 from immiscible_diffusion.cli.fit import fit
 from immiscible_diffusion.cli.gallery import gallery
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "compare": compare,
     "demo": demo,
+    "evidence": evidence,
     "analyse": analyse,
     "gallery": gallery,
     "bench": bench,

@@ -7,7 +7,7 @@ from typing import get_args
 
 from immiscible_diffusion.experiment import FORMAT, Precision, built_from, check_training, values_of
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
-from immiscible_diffusion.pairing import canonical_name
+from immiscible_diffusion.pairing import canonical_name, is_staged
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.policy.demonstrations import Observations
 
@@ -62,6 +62,10 @@ class PolicyExperiment:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairing", canonical_name(self.pairing))
         check_training(self)
+        if is_staged(self.pairing):
+            raise ValueError(
+                f"pairing {self.pairing!r} is staged, which is for images; use pairing_start for a policy"
+            )
         if self.observations not in get_args(Observations):
             raise ValueError(unknown("observations", self.observations, get_args(Observations)))
         if self.observation_steps < 1 or self.action_steps < 1:
