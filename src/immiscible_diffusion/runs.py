@@ -12,7 +12,13 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.checkpoints import mark_best, newest_checkpoint, prune, save_checkpoint
+from immiscible_diffusion.checkpoints import (
+    checkpoint_steps,
+    mark_best,
+    newest_checkpoint,
+    prune,
+    save_checkpoint,
+)
 from immiscible_diffusion.couplings import check_same_coupling, semidiscrete_of
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.experiment import Experiment
@@ -22,6 +28,7 @@ from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
 from immiscible_diffusion.pictures import save_sheet
+from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, check_agreement, is_lost
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import (
     check_same_settings,
@@ -75,39 +82,44 @@ def open_run(
     resume: bool = False,
     data: ImageData | None = None,
     log_with: str = "tensorboard",
+    processes: int | None = None,
 ) -> Run:
     """Start a run in `folder`, or with `resume` take one up at its newest whole checkpoint.
 
     data: already loaded, else loaded here. log_with: where metrics go besides metrics.jsonl: "tensorboard",
-    "none", or another tracker of accelerate's that is installed.
+    "none", or another tracker of accelerate's that is installed. processes: how many there are to be, as a
+    launcher started them; None for what it says. Every process must call this, with the same arguments.
     A resumed run may be given more steps, unless its objective has a curriculum over them; every other
     setting must be the one it began with.
     Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings, data
-    or weights differ from the run's, and for fp16 on a CPU or an unknown tracker, OSError where the folder
-    cannot be written.
+    or weights differ from the run's, for fp16 on a CPU, an unknown tracker, or another number of processes
+    than asked for, OSError where the folder cannot be written. What one process raises ends all of them.
     """
-    check_vacant(folder, resume)
-    if (folder / "config.json").exists():
-        check_same_settings(read_experiment(folder), experiment, folder)
-    accelerator = open_accelerator(experiment.precision, log_with, folder)
-    data = data or load_data(experiment)
-    network = build_network(
-        experiment.network,
-        data.shape,
-        len(data.class_names) if experiment.class_conditional else None,
-        seed=derived_seed(experiment.seed, "weights"),
-    )
-    coupling = semidiscrete_of(experiment, data) if experiment.pairing == "semidiscrete" else None
-    centre = describe_run(folder, experiment, data, accelerator.is_main_process)
-    if coupling is not None:
-        check_same_coupling(folder, coupling, accelerator.is_main_process)
-    accelerator.wait_for_everyone()
-    optimizer: Optimizer = torch.optim.AdamW(
-        network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
-    )
-    checkpoint = newest_checkpoint(folder / "checkpoints")
-    if checkpoint is not None:
-        restore_network(checkpoint, network, optimizer)
+    accelerator = open_accelerator(experiment.precision, log_with, folder, processes)
+    with all_or_none(accelerator):
+        check_vacant(folder, resume)
+        if (folder / "config.json").exists():
+            check_same_settings(read_experiment(folder), experiment, folder)
+        data = data or load_data(experiment)
+        network = build_network(
+            experiment.network,
+            data.shape,
+            len(data.class_names) if experiment.class_conditional else None,
+            seed=derived_seed(experiment.seed, "weights"),
+        )
+        coupling = semidiscrete_of(experiment, data) if experiment.pairing == "semidiscrete" else None
+    # From here on the first process writes.
+    with all_or_none(accelerator):
+        centre = describe_run(folder, experiment, data, accelerator.is_main_process)
+        if coupling is not None:
+            check_same_coupling(folder, coupling, accelerator.is_main_process)
+        optimizer: Optimizer = torch.optim.AdamW(
+            network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
+        )
+        checkpoint = newest_checkpoint(folder / "checkpoints")
+        if checkpoint is not None:
+            restore_network(checkpoint, network, optimizer)
+    check_agreement(accelerator, experiment, data.fingerprint, checkpoint.step if checkpoint else 0)
     network = network.to(accelerator.device)
     ema = EMAModel(network.parameters(), decay=experiment.ema_decay, foreach=True)
     wrapped, optimizer = accelerator.prepare(network, optimizer)
@@ -145,16 +157,18 @@ def advance(
     """Train a run to its end, yielding every step; saves, logs, evaluates and draws sample sheets on the way.
 
     schedule: or its fields by name, such as checkpoint_every=100. evaluate: called with the averaged network
-    every `evaluate_every` steps; what it returns goes to metrics.jsonl, and the checkpoint of least
-    "distance" is kept as the best (among those whose entries other than floats are equal). compile:
-    torch.compile the network for training; checkpoints have the same form, numbers differ in rounding.
+    every `evaluate_every` steps, on the first process, which alone writes; what it returns goes to
+    metrics.jsonl, and the checkpoint of least "distance" is kept as the best (among those whose entries other
+    than floats are equal). compile: torch.compile the network for training; checkpoints have the same form,
+    numbers differ in rounding.
 
     Ctrl-C and SIGTERM let the step finish, save, and raise KeyboardInterrupt; a second one raises it at once
     and saves nothing. Closing the generator saves, too. Raises NonFiniteError past `skip_limit` and OSError
-    where something cannot be written, both naming the last whole checkpoint; ValueError for a bad argument.
+    where something cannot be written, both naming the last whole checkpoint; ValueError for a bad argument;
+    OtherProcessError where another process is gone.
     """
     plan = replace(schedule or Schedule(), **every)
-    if plan.evaluate_every and evaluate is None:
+    if plan.evaluate_every and evaluate is None and run.accelerator.is_main_process:
         raise ValueError("evaluate_every needs evaluate: what to call with the averaged network")
     network: Any = torch.compile(run.network) if compile else run.network
     steps = training_steps(
@@ -184,8 +198,9 @@ def _advance(
             prune(checkpoints, saved, plan.keep)  # the best until now
 
     def last_good() -> str:
-        place = f"{checkpoints / f'step-{saved:08d}'}"
-        return f"the last whole checkpoint is {place}" if saved else "there is no checkpoint yet"
+        last = saved if main else max(checkpoint_steps(checkpoints), default=0)
+        place = f"{checkpoints / f'step-{last:08d}'}"
+        return f"the last whole checkpoint is {place}" if last else "there is no checkpoint yet"
 
     def observe(again: bool) -> None:
         """Evaluate and draw what is due; if not `again`, what a kill between a step and this left undone."""
@@ -228,7 +243,7 @@ def _advance(
                         "weights untouched by these steps; look at these rows, lower --learning-rate, or use "
                         "--precision no or bf16, with another --out"
                     )
-                if stop.is_set() and done.step < total:
+                if anywhere(accelerator, stop.is_set()) and done.step < total:
                     save()
                     raise KeyboardInterrupt
     except KeyboardInterrupt:  # wherever it was: what is in memory may be half an update
@@ -241,6 +256,12 @@ def _advance(
             save()
         except OSError as again:
             unwritten = again
+        if is_lost(error):
+            raise OtherProcessError(
+                f"another process of the run is gone, and this one stops after step {progress.step} (the "
+                f"other's error, if it had time for one, stands beside this); {last_good()}; "
+                "go on with --resume"
+            ) from error
         if unwritten is None:
             raise
         raise OSError(

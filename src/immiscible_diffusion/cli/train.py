@@ -35,6 +35,7 @@ def train(
     weights: Path | None = None,
     skip_limit: int = 10,
     compile: bool = False,
+    processes: int | None = None,
 ) -> None:
     """Train a model and write checkpoints, metrics, TensorBoard files and sample sheets.
 
@@ -66,6 +67,7 @@ def train(
         skip_limit: Steps in a row whose loss or gradient is not finite to stop after; such a step changes
             nothing and is counted.
         compile: Compile the network with torch.compile for training.
+        processes: How many processes there are to be; an error where the launcher started another number.
     """
     chosen = chosen_experiment(experiment, settings, _short_name(pairing, k, rule, centre), policy)
     folder = out or Path("runs") / f"{chosen.name}-{chosen.pairing.replace(':', '-')}-seed{chosen.seed}"
@@ -84,27 +86,31 @@ def train(
 
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.networks import parameter_count
+    from immiscible_diffusion.processes import leave
     from immiscible_diffusion.runs import Schedule, advance, open_run
 
     if not isinstance(chosen, Experiment):
         refuse(train, images_only, "a policy")
-        return train_policy(chosen, folder, resume, checkpoint_every, log_every, log_with)
+        return train_policy(chosen, folder, resume, checkpoint_every, log_every, log_with, processes)
     every = 500 if checkpoint_every is None else checkpoint_every
     schedule = Schedule(every, sheet_every, log_every, evaluate_every, keep, skip_limit)
-    run = open_run(chosen, folder, resume=resume, log_with=log_with)
+    run = open_run(chosen, folder, resume=resume, log_with=log_with, processes=processes)
     at = chosen.objective.judged_at if evaluate_at is None else evaluate_at
-    evaluate = _distance(run, features, weights, at, evaluate_count) if evaluate_every else None
-    say = print if run.accelerator.is_main_process else lambda *text: None
+    main = run.accelerator.is_main_process
+    evaluate = _distance(run, features, weights, at, evaluate_count) if evaluate_every and main else None
+    say = print if main else lambda *text: None
     shape = "×".join(map(str, run.data.shape))
+    count = run.accelerator.num_processes
+    where = f"{run.accelerator.device}" + (f" in {count} processes" if count > 1 else "")
     say(
         f"{chosen.name}: {len(run.data.pixels):,} images of {shape}, {chosen.network} with "
-        f"{parameter_count(run.network):,} parameters on {run.accelerator.device}, pairing {run.pairing}"
+        f"{parameter_count(run.network):,} parameters on {where}, pairing {run.pairing}"
     )
     if run.data.skipped_rows:
         say(f"Left out as bad: {len(run.data.skipped_rows):,} rows (numbers in {folder / 'data.json'})")
     if run.start.step:
         say(f"Going on from step {run.start.step:,}")
-    bar = step_bar(chosen.steps, run.start.step, shown=run.accelerator.is_main_process)
+    bar = step_bar(chosen.steps, run.start.step, shown=main)
     steps = advance(run, schedule, evaluate=evaluate, compile=compile)
     try:
         with bar:
@@ -117,6 +123,7 @@ def train(
         said = f"{stopped}. To go on, give the same command with --resume" if str(stopped) else "nothing done"
         say(f"\nStopped: {said} (run folder: {folder}).")
         raise SystemExit(130) from None
+    leave(run.accelerator)
     say(f"Run folder: {folder}\nNext: immiscible sample {folder}   or   immiscible evaluate {folder}")
     return None
 
