@@ -9,13 +9,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, InitProcessGroupKwargs
+from accelerate.utils import InitProcessGroupKwargs
 
 # As torchrun, and the launchers of MPI, say how many processes they started.
 SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 # The others wait in a collective while the first one evaluates or saves; NCCL's own limit is 10 minutes.
 PATIENCE = timedelta(hours=2)
-SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+SHARDED = ("FSDP", "DEEPSPEED", "MEGATRON_LM")  # as accelerate calls them
 LAUNCH = "torchrun --nproc_per_node {} -m immiscible_diffusion.cli train ..."
 
 
@@ -34,10 +34,12 @@ def join(processes: int | None = None, **settings: Any) -> Accelerator:
     cpu = _launched() > 1 and not torch.accelerator.is_available()
     accelerator = Accelerator(cpu=cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)], **settings)
     _check_count(accelerator.num_processes, processes)
-    kind = accelerator.distributed_type
+    # Without a GPU accelerate takes these words and then trains with whole weights.
+    asked = [name for name in SHARDED if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"]
+    kind = asked[0] if asked else accelerator.distributed_type.value
     if kind in SHARDED:
         raise ValueError(
-            f"the run was launched with {kind.value}, which cuts the weights up among the processes, and "
+            f"the run was launched with {kind}, which cuts the weights up among the processes, and "
             f"their average and checkpoints are of whole ones here; launch it as {LAUNCH.format('N')}"
         )
     return accelerator
