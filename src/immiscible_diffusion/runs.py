@@ -114,7 +114,10 @@ def open_run(
         if coupling is not None:
             check_same_coupling(folder, coupling, accelerator.is_main_process)
         optimizer: Optimizer = torch.optim.AdamW(
-            network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
+            network.parameters(),
+            lr=experiment.learning_rate,
+            weight_decay=experiment.weight_decay,
+            fused=True,
         )
         checkpoint = newest_checkpoint(folder / "checkpoints")
         if checkpoint is not None:

@@ -65,15 +65,20 @@ def start_tracking(accelerator: Accelerator, experiment: Any, first_step: int) -
     settings: dict[str, Any] = dataclasses.asdict(experiment)
     objective = settings.pop("objective")
     settings |= {f"objective.{name}": value for name, value in objective.items()}
+    # W&B would write into the working folder, under a name of its own making.
+    folder = accelerator.project_dir
+    own = {"dir": folder, "name": Path(folder).name, "group": Path(folder).name}
     accelerator.init_trackers(
-        "immiscible-diffusion", config={name: value for name, value in settings.items() if value is not None}
+        "immiscible-diffusion",
+        config={name: value for name, value in settings.items() if value is not None},
+        init_kwargs={"wandb": own},
     )
 
 
 def end_tracking(accelerator: Accelerator) -> None:
-    """Close the accelerator's tracker; one that cannot write is warned of, as the run itself is saved."""
+    """Close the accelerator's tracker; one that cannot be is warned of, as the run itself is saved."""
     for tracker in accelerator.trackers if accelerator.log_with else ():
         try:
             tracker.finish()
-        except OSError as error:
+        except Exception as error:  # whatever it is: it must not stand before the run's own
             warnings.warn(f"the tracker could not be closed: {error}", stacklevel=2)

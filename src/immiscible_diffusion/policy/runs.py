@@ -88,6 +88,7 @@ def open_policy_run(
             lr=experiment.learning_rate,
             betas=BETAS,
             weight_decay=experiment.weight_decay,
+            fused=True,
         )
         checkpoint = newest_checkpoint(folder / "checkpoints")
         if checkpoint is not None:
