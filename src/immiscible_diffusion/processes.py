@@ -125,8 +125,8 @@ def is_lost(error: BaseException) -> bool:
 
 def leave(accelerator: Accelerator) -> None:
     """Close the connection between the processes, at the end of the command."""
-    # Closing holds Python's lock and waits for gloo's threads; one that is letting go of the last tensor waits
-    # for that lock, for ever. A pause gives it the lock first (seen once in about 30 runs, under load).
+    # Closing holds Python's lock and waits for gloo's threads, of which one that is letting go of the last
+    # tensor waits for that lock, for ever: a pause lets it have it (seen once in about 30 runs, under load).
     if accelerator.num_processes > 1:
         clock.sleep(CLOSING)
     accelerator.state.destroy_process_group()
