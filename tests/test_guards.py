@@ -18,7 +18,8 @@ from immiscible_diffusion.data import load_images
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.pairing import Independent
-from immiscible_diffusion.runs import NonFiniteError, Run, advance, open_run
+from immiscible_diffusion.run_loop import NonFiniteError
+from immiscible_diffusion.runs import Run, advance, open_run
 from immiscible_diffusion.training import TornUpdateError, TrainingStep, make_batch, training_steps
 from immiscible_diffusion.training_state import Progress
 

@@ -15,7 +15,8 @@ from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.objectives import FlowMatching
 from immiscible_diffusion.pairing import Independent
-from immiscible_diffusion.runs import advance, averaged, open_run
+from immiscible_diffusion.run_loop import averaged
+from immiscible_diffusion.runs import advance, open_run
 from immiscible_diffusion.trained_model import load_trained
 from immiscible_diffusion.training import make_batch, training_steps
 

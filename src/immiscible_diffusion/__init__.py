@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from immiscible_diffusion.pairing import (
     AcrossRanks,
     Assigned,
+    AssignedWithin,
     Duals,
     Independent,
     Nearest,
@@ -26,6 +27,7 @@ from immiscible_diffusion.pairing import (
     canonical_name,
     fit_duals,
     fit_semidiscrete,
+    measure_skew,
     paired,
     pairing_from_name,
 )
@@ -64,6 +66,7 @@ __all__ = [
     "EDM",
     "AcrossRanks",
     "Assigned",
+    "AssignedWithin",
     "Comparison",
     "Consistency",
     "Diffusion",
@@ -90,6 +93,7 @@ __all__ = [
     "load_images",
     "load_trained",
     "mean_image",
+    "measure_skew",
     "named_experiment",
     "open_run",
     "paired",

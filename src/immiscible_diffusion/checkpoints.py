@@ -148,12 +148,23 @@ def has_checkpoint(folder: Path, step: int) -> bool:
     return _place(folder, step).is_dir()
 
 
+def learned(network: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that training changes: of a network with an adapter, the adapter's."""
+    return {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+
+
+def without_frozen(network: nn.Module) -> dict[str, Tensor]:
+    """A network's state without the parameters that training does not change; where none is, all of it."""
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in network.state_dict().items() if name not in frozen}
+
+
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], step: int) -> None:
-    """Put a checkpoint's weights into a network, which must have the same names and shapes.
+    """Put a checkpoint's weights into a network, whose names and shapes must be the same but for frozen ones.
 
     Raises ValueError naming the first parameter that differs, both shapes and the remedy.
     """
-    wanted = {name: list(value.shape) for name, value in network.state_dict().items()}
+    wanted = {name: list(value.shape) for name, value in without_frozen(network).items()}
     given = {name: list(value.shape) for name, value in weights.items()}
     for name in (*wanted, *given):
         if wanted.get(name) != given.get(name):
@@ -163,7 +174,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], step: int) -
                 f"is {given.get(name, 'absent')}; put these files back as the run wrote them, "
                 "or choose another --out"
             )
-    network.load_state_dict(weights)
+    network.load_state_dict(dict(weights), strict=False)
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

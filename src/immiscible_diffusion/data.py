@@ -93,7 +93,7 @@ def load_images(
         some = "; ".join(list(bad.values())[:3])
         warnings.warn(f"data {source!r}: {len(bad)} of {len(table)} rows left out: {some}", stacklevel=2)
     return _image_data(
-        _short_name(source),
+        short_name(source),
         stack_images([images[row] for row in kept], kept, source),
         None if given is None else torch.tensor([labels[row] for row in kept], dtype=torch.int64),
         class_names,
@@ -170,7 +170,8 @@ def _digits(rows: int | None) -> ImageData:
     return _image_data("digits", pixels, labels, tuple(str(name) for name in bundle.target_names))
 
 
-def _short_name(source: str) -> str:
+def short_name(source: str) -> str:
+    """What a data set is called: its folder's or file's folder's name, or its name on the hub."""
     path = Path(source).expanduser()
     if path.exists():
         return path.resolve().parent.name if path.is_file() else path.resolve().name

@@ -74,6 +74,11 @@ class Experiment:
             raise ValueError(unknown("bad_data", self.bad_data, get_args(BadData)))
         if not self.image_std > 0:
             raise ValueError(f"image_std must be greater than 0, got {self.image_std}")
+        if self.pairing.startswith("assigned:within") and not self.class_conditional:
+            raise ValueError(
+                f"pairing {self.pairing!r} assigns within a condition and this run has none; "
+                "add --class-conditional True, or use 'assigned'"
+            )
 
 
 def check_training(experiment: Any) -> None:
@@ -123,7 +128,7 @@ def from_json(text: str) -> Experiment:
     if "kind" in values:
         raise OtherKindError(
             f"the run trains a {values['kind']}, and this command is for images; "
-            "a policy is for `immiscible evaluate`"
+            "`immiscible evaluate` takes every kind"
         )
     experiment: Experiment = built_from(Experiment, values)
     return experiment

@@ -28,7 +28,7 @@ def decode_rows(encoded: Iterable[Any], resolution: int | None, complain: Compla
         path = raw.get("path") if isinstance(raw, dict) else None
         places[row] = f" ({path})" if path else ""
         try:
-            images[row] = _decode(raw, resolution)
+            images[row] = decode_image(raw, resolution)
         except Exception as error:  # what PIL raises for a broken file depends on how it is broken
             complain(row, f"the image in row {row}{places[row]} cannot be read: {error or repr(error)}")
     if not images:
@@ -88,12 +88,16 @@ def label_rows(
     return good, class_names
 
 
-def _decode(raw: Any, resolution: int | None) -> Pixels:
+def decode_image(raw: Any, resolution: int | None, corner: tuple[float, float] = (0.5, 0.5)) -> Pixels:
+    """Decode one image, {"bytes": ..., "path": ...}, resized and cropped to `resolution` where given.
+
+    corner: where the crop lies in what there is to crop, from 0 (left, top) to 1. Raises what PIL raises.
+    """
     if raw is None or (raw["bytes"] is None and not raw["path"]):
         raise ValueError("there is none")
     with Image.open(io.BytesIO(raw["bytes"]) if raw["bytes"] is not None else raw["path"]) as opened:
         image = _plain(opened)
-    return np.asarray(image if resolution is None else _fit(image, resolution))
+    return np.asarray(image if resolution is None else _fit(image, resolution, corner))
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -107,10 +111,10 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode in ("L", "1", "LA", "La") else "RGB")
 
 
-def _fit(image: Image.Image, resolution: int) -> Image.Image:
-    """Resize the shorter side to `resolution` and crop the middle."""
+def _fit(image: Image.Image, resolution: int, corner: tuple[float, float]) -> Image.Image:
+    """Resize the shorter side to `resolution` and crop at `corner`, by default the middle."""
     scale = resolution / min(image.size)
     width, height = (max(resolution, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.LANCZOS)
-    left, top = (width - resolution) // 2, (height - resolution) // 2
+    left, top = int((width - resolution) * corner[0]), int((height - resolution) * corner[1])
     return image.crop((left, top, left + resolution, top + resolution))

@@ -49,7 +49,13 @@ def open_table(source: str, split: str) -> Any:
 
 
 def encoded_images(table: Any, name: str | None) -> Iterator[Any]:
-    """Iterate encoded images, decoding nothing yet, so that a bad one can be named.
+    """Iterate encoded images, decoding nothing yet, so that a bad one can be named; see `image_column_of`."""
+    encoded = image_column_of(table, name)
+    return (row[column] for column in encoded.column_names for row in encoded)
+
+
+def image_column_of(table: Any, name: str | None) -> Any:
+    """The column of images alone, decoding nothing yet, as a `datasets.Dataset`.
 
     Raises ValueError where there is no such column, or none of images.
     """
@@ -57,13 +63,12 @@ def encoded_images(table: Any, name: str | None) -> Iterator[Any]:
 
     column = _column(table, name, "image_column", "Image")
     try:
-        encoded = table.cast_column(column, datasets.Image(decode=False)).select_columns([column])
+        return table.cast_column(column, datasets.Image(decode=False)).select_columns([column])
     except Exception as error:
         raise ValueError(
             f"image_column {column!r} cannot be read as images ({type(error).__name__}); "
             f"name another out of {', '.join(table.column_names)}"
         ) from error
-    return (row[column] for row in encoded)
 
 
 def find_labels(table: Any, name: str | None) -> tuple[list[Any] | None, tuple[str, ...] | None]:
@@ -81,6 +86,33 @@ def find_labels(table: Any, name: str | None) -> tuple[list[Any] | None, tuple[s
     name = _column(table, name, "label_column", "ClassLabel")
     names = getattr(table.features[name], "names", None)
     return list(table.with_format("arrow")[name].to_pylist()), tuple(names) if names else None
+
+
+def text_column(table: Any, name: str | None) -> str:
+    """Find the column of captions, strings or lists of strings: the named one, else the only one there is.
+
+    Raises ValueError where there is no such column, it holds no texts, or several could be meant.
+    """
+    texts = [str(column) for column, feature in table.features.items() if _is_text(feature)]
+    if name is not None:
+        name = _column(table, name, "prompt_column", "string")
+        if name not in texts:
+            raise ValueError(
+                f"prompt_column {name!r} holds no texts; columns that do: {', '.join(texts) or 'none'}"
+            )
+        return name
+    if len(texts) != 1:
+        found = f"{len(texts)} columns of texts" if texts else "no column of texts"
+        raise ValueError(
+            f"{found} and no labels to name classes by were found; name one with prompt_column, "
+            f"out of {', '.join(texts or table.column_names)}"
+        )
+    return texts[0]
+
+
+def _is_text(feature: Any) -> bool:
+    inner = getattr(feature, "feature", feature)  # of a list
+    return str(getattr(inner, "dtype", "")) in ("string", "large_string", "string_view")
 
 
 def _parquet(files: list[Path], split: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from diffusers import DDIMPipeline, DiffusionPipeline
 
-from immiscible_diffusion.experiment import Experiment, to_json
+from immiscible_diffusion.experiment import Experiment, values_of
 from immiscible_diffusion.objectives import Diffusion
 
 
@@ -24,13 +24,14 @@ def model_card(
     """
     settings = objective_settings(experiment)
     objective = settings.pop("name")
+    given = {name: value for name, value in settings.items() if value is not None}
     shape = "×".join(str(side) for side in data["shape"])
     classes = ", ".join(data["class_names"]) if experiment.class_conditional else "none (unconditional)"
     facts = {
         "Data": f"{data['name']}, {data['count']:,} images of {shape}, fingerprint `{data['fingerprint']}`",
         "Classes": classes,
         "Pairing": f"`{experiment.pairing}`",
-        "Objective": ", ".join([objective, *(f"{key} {value}" for key, value in settings.items())]),
+        "Objective": ", ".join([objective, *(f"{name} {value}" for name, value in given.items())]),
         "Network": f"{experiment.network}, averaged weights",
         "image_std": f"{experiment.image_std} (0.5 is [-1, 1]); the pipeline brings images back from it",
         "Steps": f"{step:,} of {experiment.steps:,}, {experiment.batch_size} images each",
@@ -53,7 +54,7 @@ Exported from a run of immiscible-diffusion: it was trained with each image pair
 
 ## Distance to real images
 
-{_distances(evaluation, step)}
+{distances_table(evaluation, step)}
 
 ## Use
 
@@ -62,13 +63,14 @@ Exported from a run of immiscible-diffusion: it was trained with each image pair
 {_step_note(experiment, pipeline)}"""
 
 
-def objective_settings(experiment: Experiment) -> dict[str, Any]:
+def objective_settings(experiment: Any) -> dict[str, Any]:
     """The objective's name and settings, as a run's config.json has them."""
-    settings: dict[str, Any] = json.loads(to_json(experiment))["objective"]
+    settings: dict[str, Any] = values_of(experiment)["objective"]
     return settings
 
 
-def _distances(evaluation: dict[str, Any] | None, step: int) -> str:
+def distances_table(evaluation: dict[str, Any] | None, step: int) -> str:
+    """What was measured of a run, the content of its evaluation.json, in Markdown; None where nothing was."""
     if evaluation is None:
         return "Not measured. `immiscible evaluate` measures it; an export after that says it here."
     lines = [f"Measured at step {evaluation['step']:,} with the {evaluation['sampler']} sampler."]

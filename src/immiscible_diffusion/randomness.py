@@ -17,6 +17,12 @@ Stream = Literal[
     "bootstrap",
     "duals",
     "editing",
+    "crop",
+    "version",
+    "offset",
+    "captions",
+    "prompt-dropout",
+    "skew",
 ]
 
 

@@ -1,14 +1,14 @@
 """What a run writes down of its steps: losses, skipped batches, distances, and which checkpoint is best."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from torch import Tensor
 
 from immiscible_diffusion.checkpoints import has_checkpoint
-from immiscible_diffusion.data import ImageData, source_rows
-from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.metrics import append_record, read_records
 from immiscible_diffusion.training import TrainingStep
 from immiscible_diffusion.training_state import Progress
@@ -20,16 +20,17 @@ def record_step(
     file: Path,
     done: TrainingStep,
     progress: Progress,
-    experiment: Experiment,
-    data: ImageData,
+    batch_size: int,
+    source_rows: Callable[[Tensor], list[int]],
     accelerator: Accelerator,
 ) -> None:
     """Write a step's numbers to metrics.jsonl and the tracker; null stands for what is not finite.
 
     A skipped step is recorded with its rows, so that they can be looked at.
+    source_rows: turns row numbers of the data into those of its source.
     """
-    record = step_values(done, progress) | {"images_per_second": experiment.batch_size / done.seconds}
-    rows = {"skipped_rows": source_rows(data, done.rows)} if done.skipped else {}
+    record = step_values(done, progress) | {"images_per_second": batch_size / done.seconds}
+    rows = {"skipped_rows": source_rows(done.rows)} if done.skipped else {}
     record_values(file, done.step, record, accelerator, **rows)
 
 
@@ -85,9 +86,8 @@ def best_evaluated(file: Path, checkpoints: Path, present: int | None = None) ->
     return min(there, key=lambda record: float(record["distance"]))["step"] if there else None
 
 
-def skip_report(done: TrainingStep, data: ImageData, in_a_row: int) -> str:
+def skip_report(done: TrainingStep, rows: list[int], in_a_row: int) -> str:
     """Say which step and rows made a run stop."""
-    rows = source_rows(data, done.rows)
     shown = ", ".join(map(str, rows[:SHOWN_ROWS])) + (", …" if len(rows) > SHOWN_ROWS else "")
     return (
         f"loss or gradient was not finite in {in_a_row} steps in a row, the last of them step {done.step} "

@@ -40,11 +40,9 @@ def score_network(
     Returns distances and images (uint8 [count, C, H, W]) by number of evaluations.
     """
     labels = evaluation_labels(experiment, data.labels, count)
-    scores: dict[int | None, Distances] = {}
-    images: dict[int | None, Tensor] = {}
-    for number in evaluations:
-        generator = generator_for(experiment.seed, "evaluation")
-        images[number] = generate(
+
+    def draw(number: int | None, generator: torch.Generator) -> Tensor:
+        return generate(
             experiment,
             network,
             data.shape,
@@ -55,8 +53,28 @@ def score_network(
             sampler=sampler,
             tolerance=tolerance,
         )
+
+    return score_drawn(draw, experiment.seed, reference, evaluations, report=report)
+
+
+def score_drawn(
+    draw: Callable[[int | None, torch.Generator], Tensor],
+    seed: int,
+    reference: Reference,
+    evaluations: Iterable[int | None],
+    *,
+    report: Callable[[int | None, Distances], None] | None = None,
+) -> tuple[dict[int | None, Distances], dict[int | None, Tensor]]:
+    """Measure what `draw` samples at each number of network evaluations; see `score_network`.
+
+    draw: number of evaluations and generator of the noise -> uint8 [N, C, H, W].
+    """
+    scores: dict[int | None, Distances] = {}
+    images: dict[int | None, Tensor] = {}
+    for number in evaluations:
+        images[number] = draw(number, generator_for(seed, "evaluation"))
         scores[number] = distances(
-            reference, images[number], seed=derived_seed(experiment.seed, "evaluation", 2) % 2**31
+            reference, images[number], seed=derived_seed(seed, "evaluation", 2) % 2**31
         )
         if report:
             report(number, scores[number])
@@ -73,7 +91,11 @@ def distance_record(
 ) -> dict[str, Any]:
     """Measure a network while it trains, as a record for metrics.jsonl; "distance" is the Fréchet one."""
     scores, _ = score_network(experiment, network, data, reference, [evaluations], count)
-    scored = scores[evaluations]
+    return as_record(scores[evaluations], evaluations, count)
+
+
+def as_record(scored: Distances, evaluations: int, count: int) -> dict[str, Any]:
+    """One measurement as a record for metrics.jsonl."""
     return {
         "distance": scored.frechet,
         "kernel_distance": scored.kernel,

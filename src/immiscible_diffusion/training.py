@@ -44,7 +44,7 @@ class Batch:
     """One process's share of a step."""
 
     clean: Tensor  # [B, C, H, W] at training scale; of a policy, [B, horizon, 2]
-    condition: Tensor | None  # int64 [B]; of a policy, the observations [B, observation steps, D]
+    condition: Tensor | None  # int64 [B]; observations [B, steps, D]; embedded prompts [B, tokens, width]
     time: Tensor  # [B] or [B, ...], as the objective draws it
     rows: Tensor  # int64 [B], row numbers in the data set
 
@@ -54,7 +54,7 @@ BatchAt = Callable[[int, int, int], Batch]
 
 
 class TrainingSettings(Protocol):
-    """What the loop asks of an experiment, of images or of actions."""
+    """What the loop asks of an experiment, whatever is trained."""
 
     @property
     def objective(self) -> Objective: ...
@@ -130,13 +130,15 @@ def steps_on(
     accelerator: Accelerator,
     first_step: int = 0,
     rate_at: Callable[[int], float] | None = None,
+    noise_at: Callable[[Tensor, torch.Generator], Tensor] | None = None,
 ) -> Iterator[TrainingStep]:
     """Train on any batches from `first_step` completed steps to the end, yielding after every step.
 
     network and optimizer: already prepared by `accelerator`. rate_at: the learning rate of a step (from 0),
-    by default `warmed_up`. Every draw depends on the experiment and the step alone, so a run taken up at any
-    step goes on as if never stopped. A step whose loss or gradient norm is not finite changes no
-    weight and no optimiser state, on any process.
+    by default `warmed_up`. noise_at: changes the paired noise [B, ...], such as by a noise offset, before any
+    target is formed, with what it draws from the generator it is given. Every draw depends on the
+    experiment and the step alone, so a run taken up at any step goes on as if never stopped. A step whose
+    loss or gradient norm is not finite changes no weight and no optimiser state, on any process.
     Paired over "batch", every process draws and pairs the noise of the whole batch and keeps that of its own
     rows, so that the pairs are those of a single process; over "process", each draws and pairs for its own.
     Raises ValueError where processes or pieces do not divide the batch, TornUpdateError where the optimiser
@@ -148,7 +150,7 @@ def steps_on(
             f"batch_size {experiment.batch_size} must divide by {processes} processes × "
             f"{experiment.accumulation} accumulated pieces"
         )
-    parameters = list(network.parameters())
+    parameters = [one for one in network.parameters() if one.requires_grad]
     network.train()
     for step in range(first_step, experiment.steps):
         started = clock.perf_counter()
@@ -162,6 +164,8 @@ def steps_on(
         pairing_started = clock.perf_counter()
         noise = pairing(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
         pairing_seconds = clock.perf_counter() - pairing_started
+        if noise_at is not None:
+            noise = noise_at(noise, generator_for(experiment.seed, "offset", step, pair_rank, device))
         if processes > pair_processes:
             own = slice(rank, None, processes)
             clean, noise, time = clean[own], noise[own], time[own]

@@ -9,7 +9,14 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.checkpoints import Checkpoint, load_weights, optimizer_tensors, restore_optimizer
+from immiscible_diffusion.checkpoints import (
+    Checkpoint,
+    learned,
+    load_weights,
+    optimizer_tensors,
+    restore_optimizer,
+    without_frozen,
+)
 from immiscible_diffusion.training import TornUpdateError, TrainingStep
 
 
@@ -36,7 +43,7 @@ class Progress:
 def average(ema: EMAModel, network: nn.Module, step: int) -> None:
     """Let the averages follow the weights of `step`. Raises TornUpdateError where that breaks off."""
     try:
-        ema.step(network.parameters())
+        ema.step(learned(network).values())
     except Exception as error:
         raise TornUpdateError(f"averaging the weights of step {step} broke off: {error!r}") from error
 
@@ -45,7 +52,6 @@ def capture(
     progress: Progress, network: nn.Module, optimizer: Optimizer, ema: EMAModel, accelerator: Accelerator
 ) -> Checkpoint:
     """Take what a run needs to go on. network: as `build_network` made it, not wrapped."""
-    names = [name for name, _ in network.named_parameters()]
     state: dict[str, Any] = {
         "seconds": progress.seconds,
         "skipped": progress.skipped,
@@ -55,8 +61,8 @@ def capture(
     if accelerator.scaler is not None:
         state["scaler"] = accelerator.scaler.state_dict()
     tensors = {
-        "network": network.state_dict(),
-        "averaged": dict(zip(names, ema.shadow_params, strict=True)),
+        "network": without_frozen(network),
+        "averaged": dict(zip(learned(network), ema.shadow_params, strict=True)),
         "optimizer": optimizer_tensors(optimizer),
     }
     return Checkpoint(progress.step, tensors, state)
@@ -82,7 +88,7 @@ def restore_rest(
         checkpoint.state.get("skipped_in_a_row", 0),
     )
     shadow = checkpoint.tensors["averaged"]
-    ema.shadow_params = [shadow[name].to(accelerator.device) for name, _ in network.named_parameters()]
+    ema.shadow_params = [shadow[name].to(accelerator.device) for name in learned(network)]
     ema.optimization_step = progress.step - progress.skipped  # it stands still where no update is made
     if accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(checkpoint.state["scaler"])

@@ -56,7 +56,7 @@ def test_what_is_done_is_not_done_again(
     def trained(*arguments: object, **named: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("immiscible_diffusion.comparison.runner.open_run", trained)
+    monkeypatch.setattr("immiscible_diffusion.comparison.subject.open_run", trained)
     again, _ = run_comparison(EXPERIMENT, PLAN, folder)
     assert again.curves == comparison.curves
     with pytest.raises(AssertionError, match="trained again"):  # seeds can be added

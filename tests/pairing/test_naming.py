@@ -88,7 +88,7 @@ INVALID = [
     ("", "unknown pairing ''; valid: assigned, independent, nearest"),
     ("knn:8", "unknown pairing 'knn'"),
     ("independent:8", "pairing 'independent' takes no options, got 'independent:8'; write 'independent'"),
-    ("assigned:uncentred", "pairing 'assigned' takes no options"),
+    ("assigned:uncentred", "unknown option in pairing 'assigned:uncentred'"),
     (
         "nearest:uncentered",
         "'uncentered'; did you mean 'uncentred'? valid: batch, centred, coarse2, coarse4, dot, l2, uncentred",

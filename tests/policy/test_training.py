@@ -12,6 +12,7 @@ from immiscible_diffusion.checkpoints import chosen_checkpoint, newest_checkpoin
 from immiscible_diffusion.experiment import from_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import Assigned, Independent, Nearest, pairing_from_name
+from immiscible_diffusion.pairing.within import similar_rows
 from immiscible_diffusion.policy.chunks import Chunks, load_chunks
 from immiscible_diffusion.policy.experiment import (
     PolicyExperiment,
@@ -24,7 +25,6 @@ from immiscible_diffusion.policy.paired_chunks import (
     Standardised,
     WithinSimilar,
     policy_pairing,
-    similar_rows,
 )
 from immiscible_diffusion.policy.runs import advance_policy, open_policy_run
 from immiscible_diffusion.policy.skew import noise_skew

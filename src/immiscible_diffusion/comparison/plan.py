@@ -4,8 +4,9 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from immiscible_diffusion.experiment import Experiment, at_image_std
+from immiscible_diffusion.experiment import at_image_std
 from immiscible_diffusion.pairing import canonical_name
 
 
@@ -55,12 +56,13 @@ class Plan:
         return _name(self, pairing, self.image_stds[0] if self.image_stds else None)
 
 
-def variants(experiment: Experiment, plan: Plan) -> dict[str, Experiment]:
+def variants(experiment: Any, plan: Plan) -> dict[str, Any]:
     """What a plan trains of an experiment, by the name that its curves have; the experiment's own seed."""
-    stds = plan.image_stds or (experiment.image_std,)
+    if not plan.image_stds:
+        return {name: dataclasses.replace(experiment, pairing=name) for name in plan.pairings}
     return {
         _name(plan, pairing, std): dataclasses.replace(at_image_std(experiment, std), pairing=pairing)
-        for std in stds
+        for std in plan.image_stds
         for pairing in plan.pairings
     }
 

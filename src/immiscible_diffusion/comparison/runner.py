@@ -13,38 +13,37 @@ from immiscible_diffusion.atomic_files import write_text, written_aside
 from immiscible_diffusion.comparison.curves import Comparison, Curve, Point, Score
 from immiscible_diffusion.comparison.parallel import Report, default_jobs, in_processes
 from immiscible_diffusion.comparison.plan import Plan, run_place, variants
-from immiscible_diffusion.couplings import semidiscrete_of
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.comparison.subject import IMAGES, Subject
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.evaluation import Reference, feature_network, prepare_reference
-from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import SHEET_IMAGES
-from immiscible_diffusion.run_folder import load_data
-from immiscible_diffusion.runs import Run, advance, averaged, open_run
-from immiscible_diffusion.scoring import score_network
+from immiscible_diffusion.run_loop import OpenRun, Schedule, averaged
 
 
 def run_comparison(
-    experiment: Experiment,
+    experiment: Any,
     plan: Plan,
     folder: Path,
     report: Report = lambda text: None,
     jobs: int | None = None,
+    subject: Subject = IMAGES,
 ) -> tuple[Comparison, dict[str, Tensor]]:
     """Train every pairing under every seed in `folder/runs`, measuring on the way.
 
     Seed s of every pairing starts from the same weights and sees the same rows and times; all are measured
     from the same Gaussian noise against the same real images. What is in the folder already is not done
     again: a comparison that was stopped goes on, and pairings or seeds can be added.
-    report: called with a line of progress. jobs: runs to train at once; by default one a core, one on a GPU.
+    report: called with a line of progress. subject: what kind of experiment it is. jobs: runs to train at
+    once; by default one a core, one on a GPU.
     Returns the comparison and, by pairing, the sample sheet of the first seed (uint8 [36, C, H, W]).
     Raises ValueError where the folder was measured in another way.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be 1 or more, got {jobs}; leave it out for one a core")
-    data = load_data(experiment)
-    if "semidiscrete" in plan.pairings:  # once, before there are several processes
-        semidiscrete_of(experiment, data)
+    loaded = subject.load(experiment)  # and what it keeps, once, before there are several processes
+    if "semidiscrete" in plan.pairings and subject.prepare:
+        subject.prepare(experiment, loaded)
+    data = subject.real_images(loaded)
     network = feature_network(plan.features, data, weights=plan.weights)
     _check_measure(folder, plan, network.name)
     if network.accuracy is not None:
@@ -63,14 +62,16 @@ def run_comparison(
         f"{number}/{len(one_each)} {kind} seed {one.seed}"
         for number, (kind, one) in enumerate(zip(kinds, one_each, strict=True), 1)
     ]
-    tasks = [(one, plan, place, name) for one, place, name in zip(one_each, places, names, strict=True)]
+    tasks = [
+        (subject, one, plan, place, name) for one, place, name in zip(one_each, places, names, strict=True)
+    ]
     unfinished = sum(not _finished(one, plan, place) for one, place in zip(one_each, places, strict=True))
     jobs = min(jobs or default_jobs(len(tasks)), max(1, unfinished))
     if jobs > 1:
         curves = in_processes(_curve_in_process, tasks, jobs, report)
     else:
         reference = prepare_reference(data.pixels, network)
-        curves = [_curve(*task, data, reference, report) for task in tasks]
+        curves = [_curve(*task, loaded, reference, report) for task in tasks]
     samples = {
         kind: load_file(place / "sheet.safetensors")["pixels"]
         for kind, one, place in zip(kinds, one_each, places, strict=True)
@@ -94,7 +95,7 @@ def run_comparison(
     return comparison, samples
 
 
-def _settings(experiment: Experiment, plan: Plan, jobs: int) -> dict[str, Any]:
+def _settings(experiment: Any, plan: Plan, jobs: int) -> dict[str, Any]:
     """Everything that names a comparison but the pairings."""
     settings = dataclasses.asdict(experiment)
     del settings["pairing"], settings["seed"]
@@ -114,24 +115,28 @@ def milestones(steps: int, points: int) -> list[int]:
     return sorted({max(1, round(steps * (number + 1) / points)) for number in range(points)})
 
 
-def _finished(experiment: Experiment, plan: Plan, folder: Path) -> bool:
+def _finished(experiment: Any, plan: Plan, folder: Path) -> bool:
     wanted = milestones(experiment.steps, plan.points)
     return wanted[-1] in _read(folder / "evaluations.jsonl") and (folder / "sheet.safetensors").exists()
 
 
-def _curve_in_process(experiment: Experiment, plan: Plan, folder: Path, name: str, report: Report) -> Curve:
+def _curve_in_process(
+    subject: Subject, experiment: Any, plan: Plan, folder: Path, name: str, report: Report
+) -> Curve:
     """Load what `_curve` needs in a process of its own; the probe was trained and cached by the parent."""
-    data = load_data(experiment)
+    loaded = subject.load(experiment)
+    data = subject.real_images(loaded)
     reference = prepare_reference(data.pixels, feature_network(plan.features, data, weights=plan.weights))
-    return _curve(experiment, plan, folder, name, data, reference, report)
+    return _curve(subject, experiment, plan, folder, name, loaded, reference, report)
 
 
 def _curve(
-    experiment: Experiment,
+    subject: Subject,
+    experiment: Any,
     plan: Plan,
     folder: Path,
     name: str,
-    data: ImageData,
+    loaded: Any,
     reference: Reference,
     report: Report,
 ) -> Curve:
@@ -139,9 +144,9 @@ def _curve(
     wanted = milestones(experiment.steps, plan.points)
     records = _read(folder / "evaluations.jsonl")
     if not _finished(experiment, plan, folder):
-        run = open_run(experiment, folder, resume=True, data=data, log_with="none")
+        run = subject.open(experiment, folder, loaded)
         records = {step: record for step, record in records.items() if step <= run.start.step}
-        _train(run, plan, wanted, records, reference, lambda text: report(f"{name}: {text}"))
+        _train(subject, run, plan, wanted, records, reference, lambda text: report(f"{name}: {text}"))
     else:
         report(f"{name}: done before")
     chosen = [records[step] for step in wanted if step in records]
@@ -168,7 +173,8 @@ def _median(records: list[dict[str, Any]], name: str) -> float:
 
 
 def _train(
-    run: Run,
+    subject: Subject,
+    run: OpenRun,
     plan: Plan,
     wanted: list[int],
     records: dict[int, dict[str, Any]],
@@ -182,9 +188,7 @@ def _train(
 
     def measure(step: int) -> None:
         with averaged(run) as network:
-            scores, images = score_network(
-                run.experiment, network, run.data, reference, plan.evaluations, plan.count
-            )
+            scores, images = subject.score(run, network, reference, plan.evaluations, plan.count)
         records[step] = {
             "step": step,
             "seconds": seconds,
@@ -206,7 +210,7 @@ def _train(
     # Stopped between a checkpoint and its measurement, or between the last one and its sheet.
     if run.start.step in wanted and (run.start.step not in records or run.start.step == wanted[-1]):
         measure(run.start.step)
-    for done in advance(run, checkpoint_every=wanted[0], sheet_every=0, log_every=20):
+    for done in subject.advance(run, Schedule(checkpoint_every=wanted[0], sheet_every=0)):
         seconds += done.seconds
         shares.append(done.pairing_seconds / done.seconds)
         durations.append(done.seconds)

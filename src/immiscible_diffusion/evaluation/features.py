@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +36,9 @@ def feature_network(
     """Choose the network that distances to `images` are measured with.
 
     "probe" is trained once on the labels of `images` and kept under `cache`; "inception" is FID's network,
-    from `weights` or torch hub's checkpoint folder; "resnet" is a CIFAR-10 ResNet from `weights`; "pixels"
-    is no network but the image itself, up to 1,024 values; "auto" is Inception-v3 where its weights are given
-    or found, and the probe elsewhere.
+    from `weights` or torch hub's checkpoint folder; "resnet" is a CIFAR-10 ResNet from `weights`, which sees
+    larger images averaged to 32×32; "pixels" is no network but the image itself, up to 1,024 values; "auto"
+    is Inception-v3 where its weights are given or found, and the probe elsewhere.
     Raises ValueError for an unknown name, and where weights or labels are missing or do not fit.
     """
     if name not in NAMES:
@@ -115,13 +116,28 @@ def _resnet(images: ImageData, weights: Path | None) -> FeatureNetwork:
         raise ValueError(f"weights: none given for name='resnet'; give the path of {resnet.EXPECTED_FILES}")
     _check_channels("resnet", images)
     height, width = images.pixels.shape[2:]
-    if (height, width) != (resnet.IMAGE_SIZE, resnet.IMAGE_SIZE):
+    if height != width or height % resnet.IMAGE_SIZE:
         raise ValueError(
-            f"name: 'resnet' was trained on 32×32 images, and data set {images.name!r} is {height}×{width}; "
-            "give name='probe' or 'inception'"
+            f"name: 'resnet' was trained on 32×32 images, and data set {images.name!r} is {height}×{width}, "
+            "which cannot be averaged to that; give name='probe' or 'inception'"
         )
     module = resnet.resnet_network(weights)
-    return FeatureNetwork(f"cifar10-resnet{module.depth}", module, resnet.FEATURE_COUNT, "Fréchet distance")
+    name, network = f"cifar10-resnet{module.depth}", cast(nn.Module, module)
+    if height > resnet.IMAGE_SIZE:
+        name = f"{name} at 32×32"
+        network = nn.Sequential(_Averaged(height // resnet.IMAGE_SIZE), module)
+    return FeatureNetwork(name, network, resnet.FEATURE_COUNT, "Fréchet distance")
+
+
+class _Averaged(nn.Module):
+    """Bytes averaged over square blocks, and rounded."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.avg_pool2d(images.float(), self.side).round().to(torch.uint8)
 
 
 def _check_channels(name: str, images: ImageData) -> None:

@@ -12,8 +12,9 @@ from immiscible_diffusion.objectives.objective import Estimate, Network, over, s
 from immiscible_diffusion.pairing.suggestions import unknown
 
 Prediction = Literal["epsilon", "v"]
-Schedule = Literal["linear", "cosine"]
-DIFFUSERS_SCHEDULE = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
+Schedule = Literal["linear", "cosine", "scaled-linear"]
+DIFFUSERS_SCHEDULE = {"linear": "linear", "cosine": "squaredcos_cap_v2", "scaled-linear": "scaled_linear"}
+BETAS = {"scaled-linear": (0.00085, 0.012)}  # Stable Diffusion's; the others' are DDPM's
 DIFFUSERS_PREDICTION = {"epsilon": "epsilon", "v": "v_prediction"}
 CLEAN_TIME = -1  # the step after the last: no noise left
 
@@ -23,9 +24,11 @@ class Diffusion:
     """Discrete-time diffusion (DDPM, Ho et al. 2020; sampled by DDIM, Song et al. 2020).
 
     prediction: what the network outputs, "epsilon" (the noise) or "v" (√ᾱ noise − √(1−ᾱ) clean).
-    schedule: "linear" (the paper's) or "cosine". training_steps: length of the schedule.
+    schedule: "linear" (the paper's), "cosine" or "scaled-linear" (Stable Diffusion's). training_steps: its
+    length. min_snr_gamma: weigh each row's loss by min(SNR, gamma) / SNR, for v by
+    min(SNR, gamma) / (SNR + 1) (Hang et al. 2023; 5 is usual); None weighs all alike.
     Times are whole numbers in [0, training_steps); −1 stands for clean.
-    Raises ValueError for an unknown prediction or schedule, or fewer than 2 training steps.
+    Raises ValueError for an unknown prediction or schedule, fewer than 2 training steps or no positive gamma.
     """
 
     evaluations: ClassVar[tuple[int, ...]] = (5, 20, 50)
@@ -35,6 +38,7 @@ class Diffusion:
     prediction: Prediction = "epsilon"
     schedule: Schedule = "linear"
     training_steps: int = 1000
+    min_snr_gamma: float | None = None
 
     def __post_init__(self) -> None:
         if self.prediction not in get_args(Prediction):
@@ -43,6 +47,8 @@ class Diffusion:
             raise ValueError(unknown("schedule", self.schedule, get_args(Schedule)))
         if self.training_steps < 2:
             raise ValueError(f"training_steps must be 2 or more, got {self.training_steps}; 1000 is usual")
+        if self.min_snr_gamma is not None and not self.min_snr_gamma > 0:
+            raise ValueError(f"min_snr_gamma must be greater than 0, got {self.min_snr_gamma}; 5 is usual")
 
     @property
     def samplers(self) -> tuple[str, ...]:
@@ -60,7 +66,10 @@ class Diffusion:
 
     def scheduler(self) -> DDIMScheduler:
         """Build the diffusers scheduler that samples what this objective trains."""
+        low, high = BETAS.get(self.schedule, (0.0001, 0.02))
         return DDIMScheduler(
+            beta_start=low,
+            beta_end=high,
             num_train_timesteps=self.training_steps,
             beta_schedule=DIFFUSERS_SCHEDULE[self.schedule],
             prediction_type=DIFFUSERS_PREDICTION[self.prediction],
@@ -100,7 +109,15 @@ class Diffusion:
         target = noise
         if self.prediction == "v":
             target = self.slope(Estimate(clean, noise), time)
-        return squared_error(network(self.diffuse(clean, noise, time), time, condition), target)
+        errors = squared_error(network(self.diffuse(clean, noise, time), time, condition), target)
+        return errors if self.min_snr_gamma is None else errors * self.snr_weights(time.to(errors.device))
+
+    def snr_weights(self, time: Tensor) -> Tensor:
+        """Min-SNR weights at `time` [B], float32 [B]; as diffusers' training scripts have them."""
+        assert self.min_snr_gamma is not None
+        alphas = _alphas(self.schedule, self.training_steps).to(time.device)[time]
+        ratio = alphas / (1 - alphas)  # SNR
+        return ratio.clamp(max=self.min_snr_gamma) / (ratio + 1 if self.prediction == "v" else ratio)
 
     def _scales(self, time: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """√ᾱ and √(1−ᾱ) at `time`, shaped to multiply `like`."""

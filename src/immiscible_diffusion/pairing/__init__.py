@@ -10,20 +10,25 @@ from immiscible_diffusion.pairing.naming import canonical_name, pairing_from_nam
 from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete, fit_semidiscrete
+from immiscible_diffusion.pairing.skew import Skew, measure_skew
+from immiscible_diffusion.pairing.within import AssignedWithin
 
 __all__ = [
     "AcrossRanks",
     "Assigned",
+    "AssignedWithin",
     "Duals",
     "Independent",
     "Nearest",
     "Pairing",
     "Semidiscrete",
+    "Skew",
     "assign",
     "assign_in_blocks",
     "canonical_name",
     "fit_duals",
     "fit_semidiscrete",
+    "measure_skew",
     "paired",
     "pairing_from_name",
 ]

@@ -11,8 +11,10 @@ from immiscible_diffusion.pairing.nearest import Nearest, Rule
 from immiscible_diffusion.pairing.protocol import Pairing
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete
 from immiscible_diffusion.pairing.suggestions import unknown
+from immiscible_diffusion.pairing.within import GROUP, AssignedWithin
 
 NAMES = ("independent", "nearest", "assigned", "semidiscrete")
+WITHIN = "assigned:within"
 OPTIONS = ("l2", "dot", "centred", "uncentred", "batch", "coarse2", "coarse4")
 
 
@@ -21,7 +23,8 @@ def pairing_from_name(
 ) -> Pairing:
     """Build the pairing that a short name stands for.
 
-    name: "independent", "assigned", "semidiscrete" or
+    name: "independent", "assigned", "assigned:within[:GROUP]" (rows of one class, or GROUP, by default 32, of
+        like embeddings), "semidiscrete" or
         "nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF]"; by default k = 8, rule "l2", centred,
         and no view; coarse2 chooses on the image pooled to blocks of 2×2.
     centre: the data set's mean image, which a centred "nearest" chooses against.
@@ -29,6 +32,9 @@ def pairing_from_name(
     Raises ValueError for an unknown name or option (with the nearest valid one), for a centred name without a
     centre, and for "semidiscrete" without its fit.
     """
+    group = _within(name)
+    if group is not None:
+        return AssignedWithin(group=group)
     kind, k, rule, centring, view = _parsed(name)
     if kind == "semidiscrete":
         if semidiscrete is None:
@@ -53,8 +59,23 @@ def canonical_name(name: str) -> str:
 
     Raises ValueError as `pairing_from_name` does, but needs neither centre nor fit.
     """
+    group = _within(name)
+    if group is not None:
+        return WITHIN if group == GROUP else f"{WITHIN}:{group}"
     kind, k, rule, centring, view = _parsed(name)
     return _written(k, rule, centring, view) if kind == "nearest" else kind
+
+
+def _within(name: str) -> int | None:
+    """The group size of "assigned:within[:GROUP]"; None for every other name."""
+    kind, *options = name.strip().lower().split(":")
+    if kind != "assigned" or not options:
+        return None
+    if options[0] != "within":
+        raise ValueError(unknown(f"option in pairing {name!r}:", options[0], ["within"]))
+    if len(options) > 2 or (len(options) == 2 and not options[1].isdecimal()):
+        raise ValueError(f"pairing {WITHIN!r} takes a whole number of rows or nothing, got {name!r}")
+    return AssignedWithin(group=int(options[1])).group if len(options) == 2 else GROUP
 
 
 def _parsed(name: str) -> tuple[str, float, Rule, str, int | None]:

@@ -63,6 +63,11 @@ class PolicyExperiment:
     paired_over: PairedOver = "batch"
     seed: int = 0
 
+    @property
+    def kind(self) -> str:
+        """What is trained, in words, as config.json has it."""
+        return KIND
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairing", canonical_name(self.pairing))
         check_training(self)

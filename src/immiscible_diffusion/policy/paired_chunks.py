@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
-from immiscible_diffusion.pairing.blocks import principal_directions
+from immiscible_diffusion.pairing.within import similar_rows
 from immiscible_diffusion.policy.chunks import Chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment
 
@@ -70,20 +70,6 @@ class WithinSimilar:
                 clean[rows], generator=generator, condition=condition[rows], mask=chosen
             )
         return noise
-
-
-def similar_rows(condition: Tensor, size: int) -> list[Tensor]:
-    """Group rows of `condition` [B, ...] by likeness: halve at the median where a group varies most."""
-    rows = condition.flatten(1).float()
-    groups = [torch.arange(len(rows), device=rows.device)]
-    while len(groups[0]) > size:
-        halves = []
-        for group in groups:
-            directions = principal_directions(rows[group])
-            along = (rows[group] @ directions)[:, -1] if directions.shape[1] else torch.zeros(len(group))
-            halves += list(group[along.argsort()].tensor_split(2))
-        groups = halves
-    return groups
 
 
 def policy_pairing(experiment: PolicyExperiment, chunks: Chunks) -> Pairing:

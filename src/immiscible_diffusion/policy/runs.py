@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.atomic_files import write_text
-from immiscible_diffusion.checkpoints import Checkpoint, newest_checkpoint, save_checkpoint
+from immiscible_diffusion.checkpoints import Checkpoint, save_checkpoint
 from immiscible_diffusion.interruption import stop_requests, undisturbed
 from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.pairing import Pairing
@@ -23,14 +23,14 @@ from immiscible_diffusion.policy.kept import KEPT, KEPT_FOLDER
 from immiscible_diffusion.policy.networks import build_policy_network
 from immiscible_diffusion.policy.paired_chunks import policy_pairing
 from immiscible_diffusion.policy.training import policy_steps
-from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, check_agreement, is_lost
+from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, is_lost
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant
+from immiscible_diffusion.run_loop import NonFiniteError, taken_up
 from immiscible_diffusion.run_records import record_values, step_values
-from immiscible_diffusion.runs import NonFiniteError
 from immiscible_diffusion.trackers import end_tracking, open_accelerator, start_tracking
 from immiscible_diffusion.training import TornUpdateError, TrainingStep
-from immiscible_diffusion.training_state import Progress, average, capture, restore_network, restore_rest
+from immiscible_diffusion.training_state import Progress, average, capture
 
 WHOLE_EVERY = 5  # kept policies between checkpoints that a run can be resumed from
 SKIP_LIMIT = 10  # steps in a row without a finite loss and gradient to stop after
@@ -83,27 +83,24 @@ def open_policy_run(
     with all_or_none(accelerator):
         if accelerator.is_main_process:
             _describe(folder, experiment, chunks)
-        optimizer: Optimizer = torch.optim.AdamW(
-            network.parameters(),
-            lr=experiment.learning_rate,
-            betas=BETAS,
-            weight_decay=experiment.weight_decay,
-            fused=True,
-        )
-        checkpoint = newest_checkpoint(folder / "checkpoints")
-        if checkpoint is not None:
-            restore_network(checkpoint, network, optimizer)
-    check_agreement(accelerator, experiment, chunks.fingerprint, checkpoint.step if checkpoint else 0)
-    network = network.to(accelerator.device)
-    ema = EMAModel(
+    optimizer: Optimizer = torch.optim.AdamW(
         network.parameters(),
+        lr=experiment.learning_rate,
+        betas=BETAS,
+        weight_decay=experiment.weight_decay,
+        fused=True,
+    )
+    wrapped, optimizer, ema, start = taken_up(
+        network,
+        optimizer,
+        accelerator,
+        folder,
+        experiment,
+        chunks.fingerprint,
         decay=experiment.ema_decay,
         use_ema_warmup=True,
         power=AVERAGING_POWER,
-        foreach=True,
     )
-    wrapped, optimizer = accelerator.prepare(network, optimizer)
-    start = Progress() if checkpoint is None else restore_rest(checkpoint, network, ema, accelerator)
     pairing = policy_pairing(experiment, chunks)
     return PolicyRun(folder, experiment, chunks, pairing, wrapped, optimizer, ema, accelerator, start)
 
