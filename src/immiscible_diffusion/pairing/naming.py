@@ -42,7 +42,7 @@ def pairing_from_name(
 
     name: "independent", "assigned", "assigned:within[:GROUP]" (rows of one class, or GROUP, by default 32, of
         like embeddings), "semidiscrete" or
-        "nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened]"; by default k = 8, rule
+        `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened]`; by default k = 8, rule
         "l2", centred, and no view; coarse2 chooses on the image pooled to blocks of 2×2. "nearest" and
         "assigned" may end in ":untilP" or ":fromP": paired in the first P percent of training, or after them.
     centre: the data set's mean image, which a centred "nearest" chooses against.
