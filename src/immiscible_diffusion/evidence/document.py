@@ -14,6 +14,7 @@ from immiscible_diffusion.evidence.paper import paper_rows
 from immiscible_diffusion.evidence.pictures import effects_picture
 from immiscible_diffusion.evidence.result import Result
 
+MARKS = ("<!-- headline -->", "<!-- /headline -->")
 OPENING = """\
 # Results
 
@@ -46,6 +47,16 @@ def document(results: dict[str, Result], benchmarks: Path) -> str:
     parts += ["## Every comparison\n"]
     parts += [_section(result, questions.get(name, "")) for name, result in shown.items()]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def with_headline(readme: str, results: dict[str, Result]) -> str:
+    """Put the headline between the marks that a README has for it. Raises ValueError where it has none."""
+    before, begun, rest = readme.partition(MARKS[0])
+    _, ended, after = rest.partition(MARKS[1])
+    if not begun or not ended:
+        raise ValueError(f"the README lacks {MARKS[0]} and {MARKS[1]}; put them where the headline belongs")
+    shown = {name: result for name, result in results.items() if effects(result)}
+    return f"{before}{MARKS[0]}\n{headline(shown)}{MARKS[1]}{after}"
 
 
 def write_document(results: dict[str, Result], benchmarks: Path, docs: Path) -> Path:
