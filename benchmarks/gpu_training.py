@@ -28,6 +28,7 @@ from immiscible_diffusion.runs import advance, open_run
 from immiscible_diffusion.scoring import score_network
 
 PAIRINGS = {"flow": ("independent", "nearest:4"), "ddim": ("independent", "nearest:8")}  # Table 4
+COMMAND = "bash benchmarks/gpu.sh {}"
 TIMED_STEPS = 20
 SHARE = 0.9  # of the time that is planned with
 
@@ -103,7 +104,15 @@ def main() -> None:
     steps = max(plan.points, int(left / runs / step) // plan.points * plan.points)
     print(f"{name}: {step * 1000:.1f} ms a step, {once:.1f} s a measurement: {steps} steps a run", flush=True)
     experiment = dataclasses.replace(base, steps=steps, warmup_steps=min(500, steps // 4))
-    listed = Listed(name, "", experiment, plan, again=0, compile=not given.no_compile)
+    listed = Listed(
+        name,
+        "",
+        experiment,
+        plan,
+        again=0,
+        compile=not given.no_compile,
+        command=COMMAND.format(given.objective),
+    )
     for result in run_listed(listed, Places(given.out, given.runs), lambda text: print(text, flush=True)):
         print(f"{len(result.comparison.curves)} of {runs} runs are in {given.out}", flush=True)
 

@@ -127,7 +127,7 @@ def _section(result: Result, question: str) -> str:
     return "\n".join(
         [
             f"### {result.name}\n",
-            f"{question}\n",
+            *([f"{question}\n"] if question else []),
             f"![Change of the distance by pairing](images/results-{result.name}.png)\n",
             markdown_table(table),
             f"Settings: {values}; {images}. Made on {environment['hardware']} (GPU: "
