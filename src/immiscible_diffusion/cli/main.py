@@ -64,7 +64,9 @@ def main() -> None:
     except (ValueError, TypeError, OSError, ArithmeticError) as error:
         if os.environ.get("IMMISCIBLE_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        rank, size = os.environ.get("RANK"), os.environ.get("WORLD_SIZE", "1")
+        which = f"process {rank} of {size}: " if rank and size != "1" else ""
+        print(f"error: {which}{error}", file=sys.stderr)
         print("(IMMISCIBLE_TRACEBACK=1 shows where.)", file=sys.stderr)
         raise SystemExit(2) from None
 

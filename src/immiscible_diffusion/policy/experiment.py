@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from immiscible_diffusion.experiment import FORMAT, Precision, built_from, check_training, values_of
+from immiscible_diffusion.experiment import (
+    FORMAT,
+    PairedOver,
+    Precision,
+    built_from,
+    check_training,
+    values_of,
+)
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import canonical_name, is_staged
 from immiscible_diffusion.pairing.suggestions import unknown
@@ -26,6 +33,7 @@ class PolicyExperiment:
     pairing_start: epochs of unpaired noise first. pairing_standardise: choose against actions scaled to mean
     0 and std 1 over the batch. pairing_cluster: choose within groups of so many rows with similar
     observations (0: the whole batch). ema_decay: of the averaged weights, after the published warm-up.
+    paired_over: as for an `Experiment`.
     The learning rate rises over `warmup_steps` and falls to 0 along a cosine.
     Raises ValueError for a value out of range.
     """
@@ -52,6 +60,7 @@ class PolicyExperiment:
     ema_decay: float = 0.9999
     accumulation: int = 1
     precision: Precision = "no"
+    paired_over: PairedOver = "batch"
     seed: int = 0
 
     @property
