@@ -121,7 +121,7 @@ def from_json(text: str) -> Experiment:
     if "kind" in values:
         raise OtherKindError(
             f"the run trains a {values['kind']}, and this command is for images; "
-            "a policy is for `immiscible evaluate`"
+            "`immiscible evaluate` takes every kind"
         )
     experiment: Experiment = built_from(Experiment, values)
     return experiment

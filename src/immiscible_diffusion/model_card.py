@@ -5,7 +5,7 @@ from typing import Any
 
 from diffusers import DDIMPipeline, DiffusionPipeline
 
-from immiscible_diffusion.experiment import Experiment, to_json
+from immiscible_diffusion.experiment import Experiment, values_of
 from immiscible_diffusion.objectives import Diffusion
 
 
@@ -54,7 +54,7 @@ Exported from a run of immiscible-diffusion: it was trained with each image pair
 
 ## Distance to real images
 
-{_distances(evaluation, step)}
+{distances_table(evaluation, step)}
 
 ## Use
 
@@ -63,13 +63,14 @@ Exported from a run of immiscible-diffusion: it was trained with each image pair
 {_step_note(experiment, pipeline)}"""
 
 
-def objective_settings(experiment: Experiment) -> dict[str, Any]:
+def objective_settings(experiment: Any) -> dict[str, Any]:
     """The objective's name and settings, as a run's config.json has them."""
-    settings: dict[str, Any] = json.loads(to_json(experiment))["objective"]
+    settings: dict[str, Any] = values_of(experiment)["objective"]
     return settings
 
 
-def _distances(evaluation: dict[str, Any] | None, step: int) -> str:
+def distances_table(evaluation: dict[str, Any] | None, step: int) -> str:
+    """What was measured of a run, the content of its evaluation.json, in Markdown; None where nothing was."""
     if evaluation is None:
         return "Not measured. `immiscible evaluate` measures it; an export after that says it here."
     lines = [f"Measured at step {evaluation['step']:,} with the {evaluation['sampler']} sampler."]

@@ -157,6 +157,14 @@ class ScaledImagePipeline(DiffusionPipeline):
         return labels.expand(count)
 
 
+def check_vacant_folder(folder: Path) -> None:
+    """Raise FileExistsError unless a folder is new or empty."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FileExistsError(
+            f"{str(folder)!r} exists and is not an empty folder; choose another --out or remove it"
+        )
+
+
 def build_pipeline(experiment: Experiment, network: nn.Module, shape: Shape) -> DiffusionPipeline:
     """Make the pipeline that samples what an experiment's network learned; shares the network's weights.
 
@@ -198,10 +206,7 @@ def export_pipeline(
     repository: OWNER/NAME on the hub, for the card to load it from; by default it loads the folder.
     Raises FileExistsError where `folder` holds anything, ValueError for a network diffusers cannot save.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise FileExistsError(
-            f"{str(folder)!r} exists and is not an empty folder; choose another --out or remove it"
-        )
+    check_vacant_folder(folder)
     pipeline = build_pipeline(experiment, network, shape)
     data = json.loads((run / "data.json").read_text())
     measured = run / "evaluation.json"

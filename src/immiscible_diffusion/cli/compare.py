@@ -14,12 +14,14 @@ from immiscible_diffusion.cli.policy import (
     refuse,
 )
 from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment, image_experiment
+from immiscible_diffusion.cli.text_to_image import AS_NAMED_TEXT, TextToImageSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from immiscible_diffusion.comparison import Comparison, Plan
     from immiscible_diffusion.experiment import Experiment
+    from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 
 # Of images; a policy's nearest is of 2, as in the paper.
 PAIRINGS = ("independent", "nearest", "assigned")
@@ -29,6 +31,7 @@ def compare(
     experiment: Annotated[str, tyro.conf.Positional],
     settings: Annotated[Settings, tyro.conf.arg(name="")] = AS_NAMED,
     policy: Annotated[PolicySettings, tyro.conf.arg(name="")] = AS_NAMED_POLICY,
+    text: Annotated[TextToImageSettings, tyro.conf.arg(name="")] = AS_NAMED_TEXT,
     scoring: Annotated[Scoring, tyro.conf.arg(name="")] = AS_PUBLISHED,
     pairings: tuple[str, ...] = PAIRINGS,
     seeds: int = 3,
@@ -48,9 +51,11 @@ def compare(
 
     Args:
         experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
-            cifar10-edm; or a policy: pusht, pusht-small or pusht-small-flow.
+            cifar10-edm; a policy: pusht, pusht-small or pusht-small-flow; or a text-to-image model:
+            tiny-imagenet-latent, flickr8k-latent or emoji-latent.
         settings: Settings that replace the experiment's own.
         policy: Settings of a policy.
+        text: Settings of a text-to-image model.
         scoring: How a policy is scored.
         pairings: Short names, such as independent nearest:4 nearest:4:uncentred nearest:2.5:dot assigned.
         seeds: Runs of each pairing, from --seed on.
@@ -65,10 +70,10 @@ def compare(
         out: Folder of the comparison; by default runs/compare-EXPERIMENT.
     """
     from immiscible_diffusion.comparison import Plan
-    from immiscible_diffusion.experiment import Experiment
+    from immiscible_diffusion.policy.experiment import PolicyExperiment
 
-    chosen = chosen_experiment(experiment, settings, policy=policy)
-    if not isinstance(chosen, Experiment):
+    chosen = chosen_experiment(experiment, settings, policy=policy, text=text)
+    if isinstance(chosen, PolicyExperiment):
         from immiscible_diffusion.policy.comparison import PolicyPlan
 
         images_only = {
@@ -131,12 +136,16 @@ def demo(
 
 
 def _compared(
-    experiment: "Experiment", plan: "Plan", folder: Path, jobs: int | None
+    experiment: "Experiment | TextToImageExperiment", plan: "Plan", folder: Path, jobs: int | None
 ) -> "tuple[Comparison, dict[str, Tensor]]":
     from immiscible_diffusion.comparison import run_comparison
+    from immiscible_diffusion.comparison.subject import IMAGES
+    from immiscible_diffusion.experiment import Experiment
+    from immiscible_diffusion.text_to_image.scoring import SUBJECT
 
+    subject = IMAGES if isinstance(experiment, Experiment) else SUBJECT
     try:
-        return run_comparison(experiment, plan, folder, lambda text: print(text, flush=True), jobs)
+        return run_comparison(experiment, plan, folder, lambda text: print(text, flush=True), jobs, subject)
     except KeyboardInterrupt:
         print(f"\nStopped; what was measured is in {folder}. Give the same command again to go on.")
         raise SystemExit(130) from None

@@ -1,11 +1,17 @@
 """`immiscible evaluate`: the distance of a run's images to real ones."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from immiscible_diffusion.cli.measured import Measured
 from immiscible_diffusion.cli.policy import AS_PUBLISHED, Scoring, evaluate_policy, refuse
+from immiscible_diffusion.cli.text_to_image import measured_text_to_image
+
+if TYPE_CHECKING:
+    from immiscible_diffusion.evaluation import Distances, Reference
 
 
 def evaluate(
@@ -18,6 +24,7 @@ def evaluate(
     features: str = "auto",
     weights: Path | None = None,
     data: str | None = None,
+    guidance: float | None = None,
     scoring: Annotated[Scoring, tyro.conf.arg(name="")] = AS_PUBLISHED,
     jobs: int | None = None,
 ) -> None:
@@ -39,6 +46,8 @@ def evaluate(
             inception where its weights are found, else probe.
         weights: File of the feature network's weights, for inception and resnet.
         data: Where the data is now, if it has moved since training.
+        guidance: How far to go from what the network says to no prompt, for a text-to-image run; by default
+            the experiment's.
         scoring: How a policy is scored.
         jobs: Processes that run a policy's episodes; by default one a core.
     """
@@ -53,6 +62,7 @@ def evaluate(
         "features": features,
         "weights": weights,
         "data": data,
+        "guidance": guidance,
     }
     if is_policy_run(run):
         refuse(evaluate, images_only, "a policy")
@@ -62,29 +72,29 @@ def evaluate(
     import dataclasses
     import json
 
-    from accelerate import Accelerator
-
     from immiscible_diffusion.atomic_files import write_text
     from immiscible_diffusion.evaluation import Distances, feature_network, prepare_reference
     from immiscible_diffusion.generation import counted_evaluations
-    from immiscible_diffusion.run_folder import load_data
     from immiscible_diffusion.sampling import ADAPTIVE, TOLERANCE, chosen_sampler
-    from immiscible_diffusion.scoring import score_network
-    from immiscible_diffusion.trained_model import load_trained
+    from immiscible_diffusion.text_to_image.experiment import is_text_to_image_run
 
-    model = load_trained(run, checkpoint)
-    experiment = model.experiment if data is None else dataclasses.replace(model.experiment, data=data)
+    if is_text_to_image_run(run):
+        model = measured_text_to_image(run, checkpoint, data, guidance)
+    else:
+        refuse(evaluate, {"guidance": guidance}, "images without prompts")
+        model = _measured(run, checkpoint, data)
+    experiment, images = model.experiment, model.images
     steps: tuple[int | None, ...] = (None,)
     if evaluations is not None or sampler != ADAPTIVE:
         steps = evaluations or experiment.objective.evaluations
     for number in steps:
         chosen = chosen_sampler(experiment.objective, sampler, number, tolerance)
-    images = load_data(experiment)
     network = feature_network(features, images, weights=weights)
     reference = prepare_reference(images.pixels, network)
+    with_these = "".join(f", {name} {value:g}" for name, value in model.settings.items())
     print(
         f"{experiment.name}, {experiment.pairing}, step {model.step:,}: {count:,} images against "
-        f"{len(images.pixels):,} real ones, features {network.name}"
+        f"{len(images.pixels):,} real ones, features {network.name}{with_these}"
     )
 
     measured: dict[str, dict[str, Any]] = {}
@@ -101,10 +111,43 @@ def evaluate(
             flush=True,
         )
 
-    with counted_evaluations(model.network.to(Accelerator().device)) as counted:
+    with counted_evaluations(model.network) as counted:
+        model.score(reference, steps, count, sampler, tolerance, report)
+    result = {"step": model.step, "pairing": experiment.pairing, "sampler": chosen, **model.settings}
+    result["evaluations"] = measured
+    if chosen == ADAPTIVE:
+        result["tolerance"] = tolerance or TOLERANCE
+    write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    print(f"Wrote {run / 'evaluation.json'}")
+    return None
+
+
+def _measured(run: Path, checkpoint: str, data: str | None) -> Measured:
+    """Load a run on images to be measured."""
+    import dataclasses
+
+    from accelerate import Accelerator
+
+    from immiscible_diffusion.run_folder import load_data
+    from immiscible_diffusion.scoring import score_network
+    from immiscible_diffusion.trained_model import load_trained
+
+    model = load_trained(run, checkpoint)
+    experiment = model.experiment if data is None else dataclasses.replace(model.experiment, data=data)
+    network = model.network.to(Accelerator().device)
+    images = load_data(experiment)
+
+    def score(
+        reference: "Reference",
+        steps: tuple[int | None, ...],
+        count: int,
+        sampler: str | None,
+        tolerance: float | None,
+        report: "Callable[[int | None, Distances], None]",
+    ) -> None:
         score_network(
             experiment,
-            model.network,
+            network,
             images,
             reference,
             steps,
@@ -113,9 +156,5 @@ def evaluate(
             tolerance=tolerance,
             report=report,
         )
-    result = {"step": model.step, "pairing": experiment.pairing, "sampler": chosen, "evaluations": measured}
-    if chosen == ADAPTIVE:
-        result["tolerance"] = tolerance or TOLERANCE
-    write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    print(f"Wrote {run / 'evaluation.json'}")
-    return None
+
+    return Measured(experiment, model.step, network, images, score, {})

@@ -1,9 +1,15 @@
 """`immiscible sample`: images from a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from immiscible_diffusion.cli.policy import refuse
+from immiscible_diffusion.cli.text_to_image import sample_text_to_image
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def sample(
@@ -14,6 +20,8 @@ def sample(
     sampler: str | None = None,
     tolerance: float | None = None,
     classes: list[int] | None = None,
+    prompts: list[str] | None = None,
+    guidance: float | None = None,
     seed: int = 0,
     out: Path | None = None,
     separate: bool = False,
@@ -30,21 +38,55 @@ def sample(
             consistency.
         tolerance: Error that dopri5 keeps its steps within, 1e-5 by default; it chooses their number itself.
         classes: Class numbers to sample in turn, for a class-conditional run; all of them by default.
+        prompts: Texts to sample in turn, for a text-to-image run; by default some of its data's.
+        guidance: How far to go from what the network says to no prompt, for a text-to-image run; 1 is not at
+            all, by default the experiment's.
         seed: Seed of the noise.
         out: PNG file to write, or folder with --separate; by default in the run's folder.
         separate: Write each image to a PNG of its own.
     """
+    from immiscible_diffusion.pictures import save_sheet
+    from immiscible_diffusion.text_to_image.experiment import is_text_to_image_run
+
+    if count < 1:
+        raise ValueError(f"--count must be 1 or more, got {count}")
+    if is_text_to_image_run(run):
+        refuse(sample, {"classes": classes}, "a text-to-image model")
+        pixels, step, made = sample_text_to_image(
+            run, checkpoint, count, evaluations, sampler, tolerance, prompts, guidance, seed
+        )
+    else:
+        refuse(sample, {"prompts": prompts, "guidance": guidance}, "images without prompts")
+        pixels, step, made = _sampled(run, checkpoint, count, evaluations, sampler, tolerance, classes, seed)
+    if separate:
+        folder = out or run / f"samples-step{step}"
+        for number, image in enumerate(pixels):
+            save_sheet(image[None], folder / f"{number:06d}.png", least_side=1)
+        print(f"Wrote {count} images to {folder} ({made})")
+    else:
+        path = save_sheet(pixels, out or run / f"samples-step{step}.png")
+        print(f"Wrote {count} images to {path} ({made})")
+
+
+def _sampled(
+    run: Path,
+    checkpoint: str,
+    count: int,
+    evaluations: int | None,
+    sampler: str | None,
+    tolerance: float | None,
+    classes: list[int] | None,
+    seed: int,
+) -> "tuple[Tensor, int, str]":
+    """Sample images of a run on images; give them, the step and what was done."""
     import torch
     from accelerate import Accelerator
 
     from immiscible_diffusion.generation import counted_evaluations, generate
-    from immiscible_diffusion.pictures import save_sheet
     from immiscible_diffusion.randomness import generator_for
     from immiscible_diffusion.sampling import ADAPTIVE
     from immiscible_diffusion.trained_model import load_trained
 
-    if count < 1:
-        raise ValueError(f"--count must be 1 or more, got {count}")
     model = load_trained(run, checkpoint)
     labels = None
     if model.experiment.class_conditional:
@@ -68,12 +110,4 @@ def sample(
             sampler=sampler,
             tolerance=tolerance,
         )
-    made = f"{counted.per_image(count):g} network evaluations each"
-    if separate:
-        folder = out or run / f"samples-step{model.step}"
-        for number, image in enumerate(pixels):
-            save_sheet(image[None], folder / f"{number:06d}.png", least_side=1)
-        print(f"Wrote {count} images to {folder} ({made})")
-    else:
-        path = save_sheet(pixels, out or run / f"samples-step{model.step}.png")
-        print(f"Wrote {count} images to {path} ({made})")
+    return pixels, model.step, f"{counted.per_image(count):g} network evaluations each"

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from immiscible_diffusion.cli.policy import AS_NAMED_POLICY, PolicySettings
+from immiscible_diffusion.cli.text_to_image import AS_NAMED_TEXT, PATHS, TextToImageSettings, with_start
 
 if TYPE_CHECKING:
     from immiscible_diffusion.experiment import AnyObjective, Experiment
-    from immiscible_diffusion.policy.experiment import PolicyExperiment
+    from immiscible_diffusion.experiments import AnyExperiment
 
 # Settings of the objective; the others are the experiment's.
-OBJECTIVE_SETTINGS = ("prediction", "schedule", "sigma_data")
+OBJECTIVE_SETTINGS = ("prediction", "schedule", "min_snr_gamma", "sigma_data")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Settings:
     of a policy, a zarr archive or .npz file of demonstrations."""
     network: str | None = None
     """Network: mlp, unet-tiny, unet-small, unet-medium or unet-paper;
-    of a policy, mlp-small, mlp, unet-1d-small or unet-1d."""
+    of a policy, mlp-small, mlp, unet-1d-small or unet-1d; of a text-to-image model, text-unet-tiny, -small or
+    -medium, text-dit-small or -medium, or stable-diffusion."""
     steps: int | None = None
     """Training steps."""
     batch_size: int | None = None
@@ -43,8 +45,10 @@ class Settings:
     """Mixed precision of the network."""
     prediction: Literal["epsilon", "v"] | None = None
     """What a DDPM network predicts."""
-    schedule: Literal["linear", "cosine"] | None = None
-    """Noise schedule of DDPM."""
+    schedule: Literal["linear", "cosine", "scaled-linear"] | None = None
+    """Noise schedule of DDPM; scaled-linear is Stable Diffusion's."""
+    min_snr_gamma: float | None = None
+    """Weigh DDPM's loss by min(SNR, gamma) / SNR; 5 is usual."""
     sigma_data: float | None = None
     """Std of the images, for EDM and consistency; by default the experiment's, in proportion to image_std."""
     image_std: float | None = None
@@ -75,17 +79,24 @@ def chosen_experiment(
     settings: Settings,
     pairing: str | None = None,
     policy: PolicySettings = AS_NAMED_POLICY,
-) -> "Experiment | PolicyExperiment":
+    text: TextToImageSettings = AS_NAMED_TEXT,
+) -> "AnyExperiment":
     """Load a named experiment and replace what the command line sets."""
     from immiscible_diffusion.experiments import any_experiment
 
-    values = {**dataclasses.asdict(settings), **dataclasses.asdict(policy)}
+    values = {
+        **dataclasses.asdict(settings),
+        **dataclasses.asdict(policy),
+        **dataclasses.asdict(text),
+    }
     given = {key: value for key, value in values.items() if value is not None}
     if pairing is not None:
         given["pairing"] = pairing
-    if "data" in given and Path(given["data"]).expanduser().exists() and given["data"] != "digits":
-        given["data"] = str(Path(given["data"]).expanduser().resolve())  # a run outlives the working folder
+    for key in PATHS:
+        if key in given and Path(given[key]).expanduser().exists() and given[key] != "digits":
+            given[key] = str(Path(given[key]).expanduser().resolve())  # a run outlives the working folder
     experiment = any_experiment(name)
+    given = with_start(experiment, given)
     known = {field.name for field in dataclasses.fields(experiment)}
     for key in given:
         if key not in known and key not in OBJECTIVE_SETTINGS:
@@ -95,16 +106,18 @@ def chosen_experiment(
 
 
 def image_experiment(name: str, settings: Settings) -> "Experiment":
-    """Load a named experiment on images and replace what the command line sets; refuse a policy's."""
+    """Load a named experiment on images and replace what the command line sets; refuse other kinds."""
     from immiscible_diffusion.experiment import Experiment
 
     chosen = chosen_experiment(name, settings)
     if not isinstance(chosen, Experiment):
-        raise ValueError(f"experiment {name!r} is a policy's, and this command works on images; name another")
+        raise ValueError(
+            f"experiment {name!r} is a {chosen.kind}'s, and this command works on images; name another"
+        )
     return chosen
 
 
-def _chosen_objective(experiment: "Experiment | PolicyExperiment", given: dict[str, Any]) -> "AnyObjective":
+def _chosen_objective(experiment: "AnyExperiment", given: dict[str, Any]) -> "AnyObjective":
     """Replace what `given` sets of the objective, and take it out of there."""
     from immiscible_diffusion.experiment import OBJECTIVES, Experiment, at_image_std
 

@@ -8,16 +8,25 @@ import tyro
 from immiscible_diffusion.cli.policy import AS_NAMED_POLICY, PolicySettings, refuse, train_policy
 from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
 from immiscible_diffusion.cli.step_bar import step_bar
+from immiscible_diffusion.cli.text_to_image import (
+    AS_NAMED_TEXT,
+    TextToImageSettings,
+    begin_text_to_image,
+    text_to_image_distance,
+)
 
 if TYPE_CHECKING:
+    from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.run_loop import Evaluate
     from immiscible_diffusion.runs import Run
+    from immiscible_diffusion.text_to_image.runs import TextToImageRun
 
 
 def train(
     experiment: Annotated[str, tyro.conf.Positional],
     settings: Annotated[Settings, tyro.conf.arg(name="")] = AS_NAMED,
     policy: Annotated[PolicySettings, tyro.conf.arg(name="")] = AS_NAMED_POLICY,
+    text: Annotated[TextToImageSettings, tyro.conf.arg(name="")] = AS_NAMED_TEXT,
     pairing: str | None = None,
     k: float | None = None,
     rule: str | None = None,
@@ -41,9 +50,12 @@ def train(
 
     Args:
         experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
-            cifar10-edm; or a policy: pusht, pusht-small or pusht-small-flow.
+            cifar10-edm; a policy: pusht, pusht-small or pusht-small-flow; or a text-to-image model:
+            tiny-imagenet-latent, flickr8k-latent, emoji-latent, imagenet-stable-diffusion,
+            imagenet-fine-tune or mscoco-stable-diffusion.
         settings: Settings that replace the experiment's own.
         policy: Settings of a policy.
+        text: Settings of a text-to-image model.
         pairing: independent, nearest or assigned; or in short, such as nearest:8:uncentred.
         k: Candidate noises an image, for nearest.
         rule: Which candidate nearest keeps: l2 (least distance, the paper's) or dot (largest inner product).
@@ -68,7 +80,7 @@ def train(
             nothing and is counted.
         compile: Compile the network with torch.compile for training.
     """
-    chosen = chosen_experiment(experiment, settings, _short_name(pairing, k, rule, centre), policy)
+    chosen = chosen_experiment(experiment, settings, _short_name(pairing, k, rule, centre), policy, text)
     folder = out or Path("runs") / f"{chosen.name}-{chosen.pairing.replace(':', '-')}-seed{chosen.seed}"
 
     images_only = {
@@ -85,36 +97,44 @@ def train(
 
     from immiscible_diffusion.conditioning import run_skew
     from immiscible_diffusion.experiment import Experiment
-    from immiscible_diffusion.networks import parameter_count
+    from immiscible_diffusion.policy.experiment import PolicyExperiment
     from immiscible_diffusion.run_loop import Schedule
-    from immiscible_diffusion.runs import advance, open_run
+    from immiscible_diffusion.runs import advance
+    from immiscible_diffusion.text_to_image.runs import advance_text_to_image
+    from immiscible_diffusion.text_to_image.skew import text_skew
 
-    if not isinstance(chosen, Experiment):
+    if isinstance(chosen, PolicyExperiment):
         refuse(train, images_only, "a policy")
         return train_policy(chosen, folder, resume, checkpoint_every, log_every, log_with)
     every = 500 if checkpoint_every is None else checkpoint_every
     schedule = Schedule(every, sheet_every, log_every, evaluate_every, keep, skip_limit)
-    run = open_run(chosen, folder, resume=resume, log_with=log_with)
     at = chosen.objective.judged_at if evaluate_at is None else evaluate_at
-    evaluate = _distance(run, features, weights, at, evaluate_count) if evaluate_every else None
+    for name, value, least in (("evaluate_at", at, 1), ("evaluate_count", evaluate_count, 2)):
+        if evaluate_every and value < least:
+            raise ValueError(f"{name} must be {least} or more, got {value}")
+    run: Run | TextToImageRun
+    if isinstance(chosen, Experiment):
+        run, said = _begin(chosen, folder, resume, log_with)
+        evaluate = _distance(run, features, weights, at, evaluate_count) if evaluate_every else None
+        steps = advance(run, schedule, evaluate=evaluate, compile=compile)
+        skew = run_skew(chosen, run.data, run.pairing)
+    else:
+        run, said = begin_text_to_image(chosen, folder, resume, log_with)
+        measure = text_to_image_distance
+        evaluate = measure(run, features, weights, at, evaluate_count) if evaluate_every else None
+        steps = advance_text_to_image(run, schedule, evaluate=evaluate, compile=compile)
+        skew = text_skew(chosen, run.data, run.pairing)
     say = print if run.accelerator.is_main_process else lambda *text: None
-    shape = "×".join(map(str, run.data.shape))
-    say(
-        f"{chosen.name}: {len(run.data.pixels):,} images of {shape}, {chosen.network} with "
-        f"{parameter_count(run.network):,} parameters on {run.accelerator.device}, pairing {run.pairing}"
-    )
-    if run.data.skipped_rows:
-        say(f"Left out as bad: {len(run.data.skipped_rows):,} rows (numbers in {folder / 'data.json'})")
+    say(said)
     if run.start.step:
         say(f"Going on from step {run.start.step:,}")
-    skew = run_skew(chosen, run.data, run.pairing)
     if skew is not None and skew.stands_out:
+        what = "class" if isinstance(chosen, Experiment) else "prompt"
         say(
-            f"warning: with {chosen.pairing} the noise alone tells the class ({skew}), and that of sampling "
-            "will not; --pairing assigned:within permutes noise within a class only"
+            f"warning: with {chosen.pairing} the noise alone tells the {what} ({skew}), and that of sampling "
+            f"will not; --pairing assigned:within permutes noise within a {what} only"
         )
     bar = step_bar(chosen.steps, run.start.step, shown=run.accelerator.is_main_process)
-    steps = advance(run, schedule, evaluate=evaluate, compile=compile)
     try:
         with bar:
             for done in steps:
@@ -130,14 +150,27 @@ def train(
     return None
 
 
+def _begin(chosen: "Experiment", folder: Path, resume: bool, log_with: str) -> "tuple[Run, str]":
+    """Open a run on images and say what it trains."""
+    from immiscible_diffusion.networks import parameter_count
+    from immiscible_diffusion.runs import open_run
+
+    run = open_run(chosen, folder, resume=resume, log_with=log_with)
+    shape = "×".join(map(str, run.data.shape))
+    said = (
+        f"{chosen.name}: {len(run.data.pixels):,} images of {shape}, {chosen.network} with "
+        f"{parameter_count(run.network):,} parameters on {run.accelerator.device}, pairing {run.pairing}"
+    )
+    if run.data.skipped_rows:
+        said += f"\nLeft out as bad: {len(run.data.skipped_rows):,} rows (numbers in {folder / 'data.json'})"
+    return run, said
+
+
 def _distance(run: "Run", features: str, weights: Path | None, evaluations: int, count: int) -> "Evaluate":
     """Prepare what measures the run's network while it trains."""
     from immiscible_diffusion.evaluation import feature_network, prepare_reference
     from immiscible_diffusion.scoring import distance_record
 
-    for name, value, least in (("evaluate_at", evaluations, 1), ("evaluate_count", count, 2)):
-        if value < least:
-            raise ValueError(f"{name} must be {least} or more, got {value}")
     reference = prepare_reference(run.data.pixels, feature_network(features, run.data, weights=weights))
     return lambda network: distance_record(run.experiment, network, run.data, reference, evaluations, count)
 

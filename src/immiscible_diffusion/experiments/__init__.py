@@ -6,6 +6,9 @@ from importlib import import_module
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.policy.experiment import PolicyExperiment
+from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
+
+AnyExperiment = Experiment | PolicyExperiment | TextToImageExperiment
 
 
 def experiment_names() -> list[str]:
@@ -14,19 +17,21 @@ def experiment_names() -> list[str]:
 
 
 def named_experiment(name: str) -> Experiment:
-    """Load an experiment on images; see `any_experiment`. Raises ValueError for a policy's."""
+    """Load an experiment on images; see `any_experiment`. Raises ValueError for other kinds."""
     experiment = any_experiment(name)
     if not isinstance(experiment, Experiment):
-        raise ValueError(f"experiment {name!r} trains a policy, not images; load it with any_experiment")
+        raise ValueError(
+            f"experiment {name!r} trains a {experiment.kind}, not images; load it with any_experiment"
+        )
     return experiment
 
 
-def any_experiment(name: str) -> Experiment | PolicyExperiment:
+def any_experiment(name: str) -> AnyExperiment:
     """Load an experiment by its file's name, e.g. "digits-ddim". Raises ValueError for an unknown one."""
     if name not in experiment_names():
         raise ValueError(unknown("experiment", name, experiment_names()))
     module = import_module(f"{__name__}.{name.replace('-', '_')}")
-    experiment: Experiment | PolicyExperiment = module.experiment
+    experiment: AnyExperiment = module.experiment
     return experiment
 
 

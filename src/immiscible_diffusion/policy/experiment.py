@@ -54,6 +54,11 @@ class PolicyExperiment:
     precision: Precision = "no"
     seed: int = 0
 
+    @property
+    def kind(self) -> str:
+        """What is trained, in words, as config.json has it."""
+        return KIND
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairing", canonical_name(self.pairing))
         check_training(self)

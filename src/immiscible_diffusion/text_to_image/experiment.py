@@ -74,6 +74,11 @@ class TextToImageExperiment:
     label_column: str | None = None
     bad_data: BadData = "stop"
 
+    @property
+    def kind(self) -> str:
+        """What is trained, in words, as config.json has it."""
+        return KIND
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairing", canonical_name(self.pairing))
         check_training(self)

@@ -88,7 +88,7 @@ def _transformer(shape: Shape, width: int, channels: int, layers: int, patch: in
 
 NETWORKS: dict[str, Callable[[Shape, int], nn.Module]] = {
     "text-unet-tiny": lambda shape, width: _unet(shape, width, (32, 64)),
-    "text-unet-small": lambda shape, width: _unet(shape, width, (64, 128)),
+    "text-unet-small": lambda shape, width: _unet(shape, width, (64, 96)),
     "text-unet-medium": lambda shape, width: _unet(shape, width, (128, 256, 384), layers_per_block=2),
     "stable-diffusion": _stable_diffusion,
     "text-dit-small": lambda shape, width: _transformer(shape, width, 192, 4, 2),

@@ -116,7 +116,8 @@ def _check_schedule(experiment: TextToImageExperiment, folder: Path) -> None:
     if len(given.betas) != len(own.betas) or not torch.allclose(given.betas, own.betas, rtol=1e-4):
         raise ValueError(
             f"start_from {experiment.start_from!r} was trained with other betas ({given.config.beta_start:g} "
-            f"to {given.config.beta_end:g}) than the objective's; start from a pipeline with Stable Diffusion's"
+            f"to {given.config.beta_end:g}) than the objective's; start from another, or "
+            "choose another --schedule"
         )
 
 

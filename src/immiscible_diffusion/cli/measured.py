@@ -1,0 +1,22 @@
+"""What `immiscible evaluate` needs of a run, whatever it trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from immiscible_diffusion.data import ImageData
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A trained network whose images are to be measured."""
+
+    experiment: Any
+    step: int
+    network: "nn.Module"  # whose evaluations are counted
+    images: "ImageData"  # the real ones
+    score: Callable[..., None]  # (reference, steps, count, sampler, tolerance, report)
+    settings: dict[str, float]  # of sampling, that belong to the result
