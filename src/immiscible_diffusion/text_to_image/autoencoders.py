@@ -123,7 +123,7 @@ def _from_diffusers(name: str, folder: Path) -> Any:
             "give a folder that diffusers' save_pretrained wrote"
         )
     try:
-        module = AutoModel.from_pretrained(path, torch_dtype=torch.float32, use_safetensors=True)
+        module = AutoModel.from_pretrained(str(path), torch_dtype=torch.float32, use_safetensors=True)
     except Exception as error:  # diffusers and safetensors have a dozen kinds
         raise ValueError(
             f"autoencoder {name!r} could not be loaded ({type(error).__name__}: "
