@@ -162,10 +162,10 @@ def open_text_to_image_run(
     data = loaded.training
     latents, encoder = data.latents, data.prompts.encoder
     network = start_network(experiment, latents.shape, loaded.autoencoder.name, encoder)
+    optimizer = build_optimizer(experiment, network)
     if accelerator.is_main_process:
         _describe(folder, experiment, loaded)
     accelerator.wait_for_everyone()
-    optimizer = build_optimizer(experiment, network)
     loaded.autoencoder.moved(accelerator.device)
     wrapped, optimizer, ema, start = taken_up(
         network, optimizer, accelerator, folder, decay=experiment.ema_decay
