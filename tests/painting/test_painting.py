@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    StableDiffusionInpaintPipeline,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
+from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
-from tests.conftest import SHARED
+from tests.text_to_image.small_models import VOCABULARY, small, write_pipeline
 from torch import Tensor, nn
 
 from immiscible_diffusion.cli import main
@@ -28,11 +22,8 @@ from immiscible_diffusion.editing import Space, pixel_space, repaint, without_ho
 from immiscible_diffusion.masks import box_mask, centre_mask, coarser_hole
 from immiscible_diffusion.objectives import FlowMatching
 from immiscible_diffusion.painting.pipelines import open_inpainting, paint_by_pipeline, pipeline_side
-from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 from immiscible_diffusion.text_to_image.runs import advance_text_to_image, open_text_to_image_run
-from immiscible_diffusion.text_to_image.text_encoders import open_text_encoder
 
-VOCABULARY = SHARED / "weights" / "bpe_simple_vocab_16e6.txt.gz"
 FEW = ("--count", 12, "--evaluations", 2, "--features", "pixels", "--rows", 2)
 Edit = Callable[..., None]
 
@@ -50,50 +41,23 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def build(kind: Any, **settings: Any) -> Any:
+def inpainting_pipeline(plain: Path, folder: Path) -> Path:
+    """Save the pipeline again with a U-Net that sees mask and known part: 9 channels."""
+    parts = StableDiffusionPipeline.from_pretrained(plain, safety_checker=None).components
+    config = {**parts["unet"].config, "in_channels": 9}
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(1)
-        return kind(**settings)
-
-
-def autoencoder() -> Any:
-    blocks = {
-        "down_block_types": ("DownEncoderBlock2D",) * 2,
-        "up_block_types": ("UpDecoderBlock2D",) * 2,
-        "block_out_channels": (8, 16),
-        "norm_num_groups": 4,
-    }
-    return build(AutoencoderKL, latent_channels=4, sample_size=16, scaling_factor=0.7, **blocks)
-
-
-def save_pipeline(kind: Any, folder: Path) -> Path:
-    """Save a tiny Stable Diffusion pipeline of real parts, whose U-Net is for in-painting or not."""
-    if not VOCABULARY.exists():
-        pytest.skip(f"no vocabulary: {VOCABULARY} is absent")
-    encoder = open_text_encoder("clip-untrained:64", vocabulary=VOCABULARY)
-    unet = build(
-        UNet2DConditionModel,
-        sample_size=8,
-        in_channels=9 if kind is StableDiffusionInpaintPipeline else 4,
-        out_channels=4,
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        norm_num_groups=8,
-        cross_attention_dim=64,
-    )
-    kind(
-        vae=autoencoder(),
-        text_encoder=encoder.model,
-        tokenizer=encoder.tokenizer,
-        unet=unet,
-        scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    ).save_pretrained(folder)
+        torch.manual_seed(1)
+        parts["unet"] = UNet2DConditionModel.from_config(config)
+    StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Embeddings and probes of tests are not kept in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -115,25 +79,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_pipeline(StableDiffusionPipeline, tmp_path_factory.mktemp("pipelines") / "sd")
+    if not VOCABULARY.exists():
+        pytest.skip(f"no vocabulary: {VOCABULARY} is absent")
+    return write_pipeline(tmp_path_factory.mktemp("pipelines") / "sd")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, images: Path, pipeline: Path) -> Path:
-    """A text-to-image run of two steps, on the pipeline's autoencoder and text encoder."""
+    """A text-to-image run of two steps."""
     folder = tmp_path_factory.mktemp("runs") / "a"
-    experiment = TextToImageExperiment(
-        "tiny",
-        str(images),
-        "pretrained",
-        FlowMatching(),
-        start_from=str(pipeline),
-        prompt_column="captions",
-        pairing="assigned",
-        batch_size=8,
-        steps=2,
-        latents=str(folder.with_name("latents")),
-    )
+    settings = {"prompt_column": "captions", "pairing": "assigned", "steps": 2}
+    experiment = small(images, pipeline, latents=str(folder.with_name("latents")), **settings)
     for _ in advance_text_to_image(open_text_to_image_run(experiment, folder)):
         pass
     return folder
@@ -197,7 +153,7 @@ def test_blocks_that_do_not_fit_are_refused() -> None:
 @pytest.mark.parametrize("kind", [StableDiffusionPipeline, StableDiffusionInpaintPipeline])
 def test_a_pipeline_paints_by_prompt(kind: Any, tmp_path: Path, pipeline: Path) -> None:
     plain = kind is StableDiffusionPipeline
-    opened = open_inpainting(pipeline if plain else save_pipeline(kind, tmp_path))
+    opened = open_inpainting(pipeline if plain else inpainting_pipeline(pipeline, tmp_path))
     assert isinstance(opened, StableDiffusionInpaintPipeline) and pipeline_side(opened) == 16
     pixels = torch.randint(256, (2, 3, 16, 16), generator=seeded(), dtype=torch.uint8)
     hole = centre_mask((16, 16), 0.5)
