@@ -198,6 +198,8 @@ def test_latents_of_the_tiny_flux_autoencoder_leave_standardised(shared_data: Pa
     loaded = StableDiffusionPipeline.from_pretrained(tmp_path / "exported")
     noise = torch.randn(2, 32, 8, 8, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(theirs(loaded, noise), ours(one, noise), atol=1e-3, rtol=0)
+    again = open_autoencoder(str(tmp_path / "exported"))  # to start from, at training scale already
+    assert again.scaling == 1 and isinstance(again.module, type(one.model.autoencoder.module))
     assert one.model.scale.std.shape == (32, 1, 1) and len(set(one.model.scale.std.flatten().tolist())) == 32
 
 

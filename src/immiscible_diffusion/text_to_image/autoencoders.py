@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from immiscible_diffusion.hub_download import model_folder
 from immiscible_diffusion.kept_tensors import checksum
-from immiscible_diffusion.text_to_image.tiny_autoencoder import DECODER_FILE, ENCODER_FILE, load_taef2
+from immiscible_diffusion.text_to_image.tiny_autoencoder import (
+    DECODER_FILE,
+    ENCODER_FILE,
+    TinyFlux2Autoencoder,
+    load_taef2,
+)
 
 FILES = ("config.json", "*.safetensors", "model_index.json", "vae/config.json", "vae/*.safetensors")
 PIECE = 32  # images that go through the network at once
@@ -123,6 +128,8 @@ def _from_diffusers(name: str, folder: Path) -> Any:
             "give a folder that diffusers' save_pretrained wrote"
         )
     try:
+        if json.loads((path / "config.json").read_text()).get("_class_name") == TinyFlux2Autoencoder.__name__:
+            return TinyFlux2Autoencoder.from_pretrained(path).eval().requires_grad_(False)
         module = AutoModel.from_pretrained(str(path), torch_dtype=torch.float32, use_safetensors=True)
     except Exception as error:  # diffusers and safetensors have a dozen kinds
         raise ValueError(
