@@ -4,7 +4,7 @@ VENV := .venv
 # Where there is no NVIDIA GPU, and no local folder of wheels is set, PyTorch's own index has the build without CUDA.
 CPU_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || [ -n "$$PIP_FIND_LINKS" ] || echo "--extra-index-url https://download.pytorch.org/whl/cpu")
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint docs install clean
 
 demo: $(VENV)/evaluate
 	$(VENV)/bin/immiscible demo --out runs/demo
@@ -17,6 +17,9 @@ lint: $(VENV)/dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+docs: $(VENV)/dev
+	$(VENV)/bin/mkdocs build --strict
 
 install: $(VENV)/dev
 

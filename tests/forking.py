@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,10 @@ class Forks:
 
         after: seconds to SIGKILL it after. events: file operations in the folder's runs that it may begin
         before it kills itself. signals: [[file pattern to wait for, signal, seconds after that], ...].
-        file_bytes: the largest file that it may write.
+        file_bytes: the largest file that it may write. variables: of its environment, besides ours.
+        processes: so many at once as ranks of one run, without a launcher that would end those left over;
+        codes, stdouts and stderrs are then lists by rank, and what is done is done to the rank `of` alone,
+        which has the variables of `only` besides.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps({"arguments": arguments, "folder": str(folder), **request}), file=self.process.stdin)
@@ -65,11 +69,49 @@ def serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         with tempfile.TemporaryDirectory() as said:
-            child = os.fork()
-            if child == 0:
-                _become(request, Path(said))
-            code, reached = _watch(child, request)
-            print(json.dumps({"code": code, "reached": reached, **_read(Path(said))}), flush=True)
+            count = request.pop("processes", 1)
+            if count == 1:
+                answer = _answer(request, Path(said))
+            else:
+                answer = _ranks(request, Path(said), count)
+            print(json.dumps(answer), flush=True)
+
+
+def _answer(request: dict[str, Any], said: Path) -> dict[str, Any]:
+    child = os.fork()
+    if child == 0:
+        _become(request, said)
+    code, reached = _watch(child, request)
+    return {"code": code, "reached": reached, **_read(said)}
+
+
+def _ranks(request: dict[str, Any], said: Path, count: int) -> dict[str, Any]:
+    """Run so many ranks at once, each watched by a process of its own; what they answer, in lists."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    asked, everyone = request.pop("of", 0), ("arguments", "folder", "variables")
+    watchers = []
+    for rank in range(count):
+        own = said / str(rank)
+        own.mkdir()
+        mine = request if rank == asked else {name: request[name] for name in everyone if name in request}
+        launched = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+        launched |= {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            **mine.get("variables", {}),
+            **mine.get("only", {}),
+        }
+        mine = {**mine, "variables": launched}
+        watchers.append(os.fork())
+        if watchers[-1] == 0:
+            (own / "answer").write_text(json.dumps(_answer(mine, own)))
+            os._exit(0)
+    for watcher in watchers:
+        os.waitpid(watcher, 0)
+    answers = [json.loads((said / str(rank) / "answer").read_text()) for rank in range(count)]
+    return {f"{name}s": [answer[name] for answer in answers] for name in answers[0]}
 
 
 def _become(request: dict[str, Any], said: Path) -> None:
@@ -77,6 +119,7 @@ def _become(request: dict[str, Any], said: Path) -> None:
     code = 1
     try:
         os.chdir(request["folder"])
+        os.environ.update({name: str(value) for name, value in request.get("variables", {}).items()})
         for number, name in ((1, "stdout"), (2, "stderr")):
             os.dup2(os.open(said / name, os.O_CREAT | os.O_WRONLY), number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -37,3 +37,19 @@ def test_tensorboard_forgets_what_a_killed_run_does_again(tmp_path: Path) -> Non
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), purge_orphaned_data=True)
     events.Reload()
     assert [event.step for event in events.Scalars("loss")] == list(range(1, 13))
+
+
+def test_weights_and_biases_offline_keeps_all_in_the_run_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.chdir(tmp_path)
+    for resume, steps in ((False, 4), (True, 6)):
+        run = open_run(small(steps=steps), tmp_path / "run", resume=resume, log_with="wandb")
+        for _ in advance(run, log_every=1, sheet_every=0):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    kept = b"".join(file.read_bytes() for file in (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+    assert kept.count(b"gradient_norm") >= 6  # once a step, at least
+    assert b"image_std" in kept and b"pairing" in kept

@@ -35,9 +35,11 @@ from immiscible_diffusion.pairing import (
 if TYPE_CHECKING:
     from immiscible_diffusion.comparison import Comparison, Plan, run_comparison, write_report
     from immiscible_diffusion.data import ImageData, load_images, mean_image, to_clean, to_pixels
+    from immiscible_diffusion.diagnosis import Diagnosis, diagnose
     from immiscible_diffusion.evaluation import distances, feature_network, prepare_reference
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.experiments import experiment_names, named_experiment
+    from immiscible_diffusion.interception import Interception, paired_noise
     from immiscible_diffusion.networks import build_network
     from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching, Objective
     from immiscible_diffusion.runs import advance, open_run
@@ -49,6 +51,8 @@ __version__ = version("immiscible-diffusion")
 # Where each name that needs an extra lives: (module, extra).
 _LATER = {
     **dict.fromkeys(["Comparison", "Plan", "run_comparison", "write_report"], ("comparison", "evaluate")),
+    **dict.fromkeys(["Diagnosis", "diagnose"], ("diagnosis", "train")),
+    **dict.fromkeys(["Interception", "paired_noise"], ("interception", "train")),
     **dict.fromkeys(["distances", "feature_network", "prepare_reference"], ("evaluation", "evaluate")),
     **dict.fromkeys(["ImageData", "load_images", "mean_image", "to_clean", "to_pixels"], ("data", "train")),
     **dict.fromkeys(
@@ -69,12 +73,14 @@ __all__ = [
     "AssignedWithin",
     "Comparison",
     "Consistency",
+    "Diagnosis",
     "Diffusion",
     "Duals",
     "Experiment",
     "FlowMatching",
     "ImageData",
     "Independent",
+    "Interception",
     "Nearest",
     "Objective",
     "Pairing",
@@ -85,6 +91,7 @@ __all__ = [
     "assign_in_blocks",
     "build_network",
     "canonical_name",
+    "diagnose",
     "distances",
     "experiment_names",
     "feature_network",
@@ -97,6 +104,7 @@ __all__ = [
     "named_experiment",
     "open_run",
     "paired",
+    "paired_noise",
     "pairing_from_name",
     "prepare_reference",
     "run_comparison",

@@ -11,6 +11,8 @@ from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.pairing.suggestions import unknown
 
 Precision = Literal["no", "bf16", "fp16"]
+# Whether noise is drawn and chosen for a step's whole batch, or by each process for its own rows.
+PairedOver = Literal["batch", "process"]
 FORMAT = 1  # of config.json
 AnyObjective = Diffusion | FlowMatching | EDM | Consistency
 OBJECTIVES: dict[str, type[AnyObjective]] = {
@@ -34,6 +36,8 @@ class Experiment:
     image_std: nominal std of the images, 0.5 for [−1, 1] (paper §3.3.3 tries 1, 2 and 4).
     batch_size: rows a step, over all processes and accumulated pieces. accumulation: pieces of a step.
     ema_decay: of the averaged weights that are sampled from. clip_norm: of the gradient.
+    paired_over: with several processes, "batch" draws and pairs the noise of the whole batch on each of them,
+    so that their number changes no pair, and assignment spans them; "process" lets each pair its own rows.
     rows: train on the first so many images only. bad_data: whether an image that cannot be used stops the
     run before it begins or is left out. Raises ValueError for a value out of range.
     """
@@ -55,6 +59,7 @@ class Experiment:
     ema_decay: float = 0.995
     accumulation: int = 1
     precision: Precision = "no"
+    paired_over: PairedOver = "batch"
     seed: int = 0
     rows: int | None = None
     resolution: int | None = None
@@ -97,6 +102,8 @@ def check_training(experiment: Any) -> None:
         )
     if experiment.precision not in get_args(Precision):
         raise ValueError(unknown("precision", experiment.precision, get_args(Precision)))
+    if experiment.paired_over not in get_args(PairedOver):
+        raise ValueError(unknown("paired_over", experiment.paired_over, get_args(PairedOver)))
 
 
 def at_image_std(experiment: Experiment, image_std: float) -> Experiment:

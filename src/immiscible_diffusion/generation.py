@@ -1,6 +1,6 @@
 """Images from a trained network: fresh Gaussian noise in, bytes out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.sampling import sample
 
 SHEET_IMAGES = 36
+Start = Callable[[Tensor], Tensor]  # N(0, I) [B, ...] to what sampling starts from instead
 
 
 @dataclass
@@ -53,14 +54,18 @@ def generate(
     sampler: str | None = None,
     tolerance: float | None = None,
     batch_size: int = 256,
+    start: Start | None = None,
 ) -> Tensor:
-    """Sample images as bytes, uint8 [count, C, H, W], from independent Gaussian noise always.
+    """Sample images as bytes, uint8 [count, C, H, W], from independent Gaussian noise.
 
+    start: what is made of N(0, I) first, such as `Marginal.start`; nothing by default.
     evaluations: sampler steps; None for dopri5. labels: int64 [count], for class-conditional networks.
     tolerance: dopri5's. Equal generator states give equal noise, whatever the network was trained with.
     """
     device = next(network.parameters()).device
     noise = torch.randn(count, *shape, generator=generator, device=generator.device).to(device)
+    if start is not None:
+        noise = start(noise)
     clean = sample(
         experiment.objective,
         network,

@@ -23,6 +23,7 @@ Stream = Literal[
     "captions",
     "prompt-dropout",
     "skew",
+    "marginal",
 ]
 
 

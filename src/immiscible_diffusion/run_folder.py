@@ -12,6 +12,7 @@ from torch import Tensor
 from immiscible_diffusion.atomic_files import remove_remnants, write_text, written_aside
 from immiscible_diffusion.data import ImageData, load_images, mean_image
 from immiscible_diffusion.experiment import Experiment, OtherKindError, from_json, to_json
+from immiscible_diffusion.pairing import is_staged
 
 
 def load_data(experiment: Experiment) -> ImageData:
@@ -51,10 +52,12 @@ def check_same_data(data: str, fingerprint: str, before: str, folder: Path) -> N
 
 
 def check_same_settings(stored: Any, given: Any, folder: Path) -> None:
-    if stored.steps != given.steps and stored.objective.depends_on_length:
+    staged = is_staged(stored.pairing)
+    if stored.steps != given.steps and (stored.objective.depends_on_length or staged):
         raise ValueError(
             f"steps cannot change from {stored.steps} to {given.steps} in run {str(folder)!r}: its "
-            f"curriculum is spread over them; resume it with --steps {stored.steps}, or choose another --out"
+            f"{'pairing' if staged else 'curriculum'} is spread over them; resume it with "
+            f"--steps {stored.steps}, or choose another --out"
         )
     before, now = dataclasses.asdict(stored), dataclasses.asdict(given)
     differing = [name for name in before if name != "steps" and before[name] != now[name]]
@@ -117,7 +120,7 @@ def describe_run(folder: Path, experiment: Experiment, data: ImageData, write: b
     if described.exists():
         before = read_description(folder)["fingerprint"]
         check_same_data(experiment.data, data.fingerprint, before, folder)
-    centre = _read_centre(centre_file, data) if centre_file.exists() else None
+    centre = stored_centre(folder, data) if centre_file.exists() else None
     if centre is None:
         centre = mean_image(data, experiment.image_std, experiment.flip)
     if write:
@@ -147,7 +150,9 @@ def describe_run(folder: Path, experiment: Experiment, data: ImageData, write: b
     return centre
 
 
-def _read_centre(file: Path, data: ImageData) -> Tensor:
+def stored_centre(folder: Path, data: ImageData) -> Tensor:
+    """Read the mean image that a run's pairing chooses against. Raises ValueError where it is damaged."""
+    file = folder / "centre.safetensors"
     try:
         centre = load_file(file)["centre"]
         if tuple(centre.shape) != data.shape:

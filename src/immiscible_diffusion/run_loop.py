@@ -11,10 +11,18 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.checkpoints import learned, mark_best, newest_checkpoint, prune, save_checkpoint
+from immiscible_diffusion.checkpoints import (
+    checkpoint_steps,
+    learned,
+    mark_best,
+    newest_checkpoint,
+    prune,
+    save_checkpoint,
+)
 from immiscible_diffusion.interruption import stop_requests, undisturbed
 from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.pictures import save_sheet
+from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, check_agreement, is_lost
 from immiscible_diffusion.run_records import (
     best_evaluated,
     evaluated_at,
@@ -79,15 +87,24 @@ class Schedule:
 
 
 def taken_up(
-    network: nn.Module, optimizer: Optimizer, accelerator: Accelerator, folder: Path, **averaging: Any
+    network: nn.Module,
+    optimizer: Optimizer,
+    accelerator: Accelerator,
+    folder: Path,
+    experiment: Any,
+    fingerprint: str,
+    **averaging: Any,
 ) -> tuple[nn.Module, Optimizer, EMAModel, Progress]:
     """Prepare network and optimiser for training, where the run in `folder` has got to.
 
-    averaging: as diffusers' `EMAModel` takes it. Raises ValueError where the weights do not fit the network.
+    averaging: as diffusers' `EMAModel` takes it. Raises ValueError where the weights do not fit the network,
+    or where settings, data's fingerprint or the checkpoint are not the same on all processes.
     """
-    checkpoint = newest_checkpoint(folder / "checkpoints")
-    if checkpoint is not None:
-        restore_network(checkpoint, network, optimizer)
+    with all_or_none(accelerator):
+        checkpoint = newest_checkpoint(folder / "checkpoints")
+        if checkpoint is not None:
+            restore_network(checkpoint, network, optimizer)
+    check_agreement(accelerator, experiment, fingerprint, checkpoint.step if checkpoint else 0)
     network = network.to(accelerator.device)
     ema = EMAModel(learned(network).values(), foreach=True, **averaging)
     wrapped, optimizer = accelerator.prepare(network, optimizer)
@@ -99,7 +116,7 @@ def advance_on(
     run: OpenRun, steps: Iterator[TrainingStep], plan: Schedule, evaluate: Evaluate | None = None
 ) -> Iterator[TrainingStep]:
     """Go through `steps` of training and do what `plan` asks for on the way; see `runs.advance`."""
-    if plan.evaluate_every and evaluate is None:
+    if plan.evaluate_every and evaluate is None and run.accelerator.is_main_process:
         raise ValueError("evaluate_every needs evaluate: what to call with the averaged network")
     return _advance(run, steps, plan, evaluate)
 
@@ -125,8 +142,9 @@ def _advance(
             prune(checkpoints, saved, plan.keep)  # the best until now
 
     def last_good() -> str:
-        place = f"{checkpoints / f'step-{saved:08d}'}"
-        return f"the last whole checkpoint is {place}" if saved else "there is no checkpoint yet"
+        last = saved if main else max(checkpoint_steps(checkpoints), default=0)
+        place = f"{checkpoints / f'step-{last:08d}'}"
+        return f"the last whole checkpoint is {place}" if last else "there is no checkpoint yet"
 
     def observe(again: bool) -> None:
         """Evaluate and draw what is due; if not `again`, what a kill between a step and this left undone."""
@@ -172,7 +190,7 @@ def _advance(
                         "weights untouched by these steps; look at these rows, lower --learning-rate, or use "
                         "--precision no or bf16, with another --out"
                     )
-                if stop.is_set() and done.step < total:
+                if anywhere(accelerator, stop.is_set()) and done.step < total:
                     save()
                     raise KeyboardInterrupt
     except KeyboardInterrupt:  # wherever it was: what is in memory may be half an update
@@ -185,6 +203,12 @@ def _advance(
             save()
         except OSError as again:
             unwritten = again
+        if is_lost(error):
+            raise OtherProcessError(
+                f"another process of the run is gone, and this one stops after step {progress.step} (the "
+                f"other's error, if it had time for one, stands beside this); {last_good()}; "
+                "go on with --resume"
+            ) from error
         if unwritten is None:
             raise
         raise OSError(

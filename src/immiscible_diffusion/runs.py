@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.couplings import check_same_coupling, semidiscrete_of
-from immiscible_diffusion.data import ImageData, source_rows
+from immiscible_diffusion.data import ImageData, source_rows, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import sample_sheet
 from immiscible_diffusion.networks import build_network
-from immiscible_diffusion.pairing import Pairing, pairing_from_name
+from immiscible_diffusion.pairing import Pairing, Semidiscrete, is_whitened, pairing_from_name, whitening
+from immiscible_diffusion.processes import all_or_none
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import (
     check_same_settings,
@@ -66,41 +67,64 @@ def open_run(
     resume: bool = False,
     data: ImageData | None = None,
     log_with: str = "tensorboard",
+    processes: int | None = None,
 ) -> Run:
     """Start a run in `folder`, or with `resume` take one up at its newest whole checkpoint.
 
     data: already loaded, else loaded here. log_with: where metrics go besides metrics.jsonl: "tensorboard",
-    "none", or another tracker of accelerate's that is installed.
+    "none", or another tracker of accelerate's that is installed. processes: how many there are to be, as a
+    launcher started them; None for what it says. Every process must call this, with the same arguments.
     A resumed run may be given more steps, unless its objective has a curriculum over them; every other
     setting must be the one it began with.
     Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings, data
-    or weights differ from the run's, and for fp16 on a CPU or an unknown tracker, OSError where the folder
-    cannot be written.
+    or weights differ from the run's, for fp16 on a CPU, an unknown tracker, or another number of processes
+    than asked for, OSError where the folder cannot be written. What one process raises ends all of them.
     """
-    check_vacant(folder, resume)
-    if (folder / "config.json").exists():
-        check_same_settings(read_experiment(folder), experiment, folder)
-    accelerator = open_accelerator(experiment.precision, log_with, folder)
-    data = data or load_data(experiment)
-    network = build_network(
-        experiment.network,
-        data.shape,
-        len(data.class_names) if experiment.class_conditional else None,
-        seed=derived_seed(experiment.seed, "weights"),
-    )
-    coupling = semidiscrete_of(experiment, data) if experiment.pairing == "semidiscrete" else None
-    centre = describe_run(folder, experiment, data, accelerator.is_main_process)
-    if coupling is not None:
-        check_same_coupling(folder, coupling, accelerator.is_main_process)
-    accelerator.wait_for_everyone()
+    accelerator = open_accelerator(experiment.precision, log_with, folder, processes)
+    with all_or_none(accelerator):
+        check_vacant(folder, resume)
+        if (folder / "config.json").exists():
+            check_same_settings(read_experiment(folder), experiment, folder)
+        data = data or load_data(experiment)
+        network = build_network(
+            experiment.network,
+            data.shape,
+            len(data.class_names) if experiment.class_conditional else None,
+            seed=derived_seed(experiment.seed, "weights"),
+        )
+        coupling = semidiscrete_of(experiment, data) if experiment.pairing == "semidiscrete" else None
+    with all_or_none(accelerator):  # the first process writes
+        centre = describe_run(folder, experiment, data, accelerator.is_main_process)
+        if coupling is not None:
+            check_same_coupling(folder, coupling, accelerator.is_main_process)
+    pairing = pairing_of(experiment, data, centre, coupling)
     optimizer: Optimizer = torch.optim.AdamW(
-        network.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
+        network.parameters(),
+        lr=experiment.learning_rate,
+        weight_decay=experiment.weight_decay,
+        fused=True,
     )
     wrapped, optimizer, ema, start = taken_up(
-        network, optimizer, accelerator, folder, decay=experiment.ema_decay
+        network, optimizer, accelerator, folder, experiment, data.fingerprint, decay=experiment.ema_decay
     )
-    pairing = pairing_from_name(experiment.pairing, centre, coupling)
     return Run(folder, experiment, data, pairing, wrapped, optimizer, ema, accelerator, start)
+
+
+def pairing_of(
+    experiment: Experiment, data: ImageData, centre: Tensor, coupling: Semidiscrete | None = None
+) -> Pairing:
+    """Build an experiment's pairing with what it needs of its data: the fit, or the principal axes.
+
+    coupling: the fit, where it has been read. Raises ValueError where one is missing, or images are too large
+    for their axes.
+    """
+    if experiment.pairing == "semidiscrete":
+        coupling = coupling or semidiscrete_of(experiment, data)
+    axes = None
+    if is_whitened(experiment.pairing):
+        pixels = torch.cat([data.pixels, data.pixels.flip(-1)]) if experiment.flip else data.pixels
+        axes = whitening(to_clean(pixels, experiment.image_std))
+    return pairing_from_name(experiment.pairing, centre, coupling, axes)
 
 
 def advance(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.evaluation import Distances, Reference, distances
 from immiscible_diffusion.experiment import Experiment
-from immiscible_diffusion.generation import generate
+from immiscible_diffusion.generation import Start, generate
 from immiscible_diffusion.randomness import derived_seed, generator_for
 
 
@@ -32,11 +32,13 @@ def score_network(
     sampler: str | None = None,
     tolerance: float | None = None,
     report: Callable[[int | None, Distances], None] | None = None,
+    start: Start | None = None,
 ) -> tuple[dict[int | None, Distances], dict[int | None, Tensor]]:
     """Sample `count` images at each number of network evaluations, and measure their distance to real ones.
 
     The noise is a function of the experiment's seed alone: equal for every pairing, step and network.
-    evaluations: (None,) for dopri5, which takes `tolerance`. report: called with each result as it is ready.
+    start: as in `generate`. evaluations: (None,) for dopri5, which takes `tolerance`. report: called with
+    each result as it is ready.
     Returns distances and images (uint8 [count, C, H, W]) by number of evaluations.
     """
     labels = evaluation_labels(experiment, data.labels, count)
@@ -52,6 +54,7 @@ def score_network(
             labels=labels,
             sampler=sampler,
             tolerance=tolerance,
+            start=start,
         )
 
     return score_drawn(draw, experiment.seed, reference, evaluations, report=report)

@@ -10,6 +10,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import LoggerType
 
 from immiscible_diffusion.pairing.suggestions import unknown
+from immiscible_diffusion.processes import join
 
 
 def tracker_or_none(log_with: str) -> str | None:
@@ -29,14 +30,19 @@ def tracker_or_none(log_with: str) -> str | None:
     return log_with
 
 
-def open_accelerator(precision: str, log_with: str, folder: Path) -> Accelerator:
-    """Make a run's accelerator, its tracker writing into `folder`.
+def open_accelerator(
+    precision: str, log_with: str, folder: Path, processes: int | None = None
+) -> Accelerator:
+    """Make a run's accelerator, its tracker writing into `folder`; processes: as for `join`.
 
-    Raises ValueError as `tracker_or_none` does, and for fp16 without a GPU.
+    Raises ValueError as `tracker_or_none` and `join` do, and for fp16 without a GPU.
     """
     tracker = tracker_or_none(log_with)
-    accelerator = Accelerator(
-        mixed_precision=precision, log_with=tracker, project_dir=str(folder) if tracker else None
+    accelerator = join(
+        processes,
+        mixed_precision=precision,
+        log_with=tracker,
+        project_dir=str(folder) if tracker else None,
     )
     if precision == "fp16" and accelerator.scaler is None:  # accelerate would train in float32
         raise ValueError(
@@ -59,15 +65,20 @@ def start_tracking(accelerator: Accelerator, experiment: Any, first_step: int) -
     settings: dict[str, Any] = dataclasses.asdict(experiment)
     objective = settings.pop("objective")
     settings |= {f"objective.{name}": value for name, value in objective.items()}
+    # W&B would write into the working folder, under a name of its own making.
+    folder = accelerator.project_dir
+    own = {"dir": folder, "name": Path(folder).name, "group": Path(folder).name}
     accelerator.init_trackers(
-        "immiscible-diffusion", config={name: value for name, value in settings.items() if value is not None}
+        "immiscible-diffusion",
+        config={name: value for name, value in settings.items() if value is not None},
+        init_kwargs={"wandb": own},
     )
 
 
 def end_tracking(accelerator: Accelerator) -> None:
-    """Close the accelerator's tracker; one that cannot write is warned of, as the run itself is saved."""
-    if accelerator.log_with:
+    """Close the accelerator's tracker; one that cannot be is warned of, as the run itself is saved."""
+    for tracker in accelerator.trackers if accelerator.log_with else ():
         try:
-            accelerator.end_training()
-        except OSError as error:
+            tracker.finish()
+        except Exception as error:  # whatever it is: it must not stand before the run's own
             warnings.warn(f"the tracker could not be closed: {error}", stacklevel=2)

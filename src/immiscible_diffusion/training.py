@@ -12,23 +12,25 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.data import ImageData, batch_rows, to_clean
-from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.experiment import Experiment, PairedOver
 from immiscible_diffusion.objectives import Objective
-from immiscible_diffusion.pairing import Pairing
+from immiscible_diffusion.pairing import Pairing, in_force
 from immiscible_diffusion.randomness import derived_seed, generator_for
 
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """What one step did."""
+    """What one step did; the same on every process but for the times."""
 
     step: int  # completed steps, from 1
-    loss: Tensor  # scalar, mean over the batch; no evidence between pairings, which all lower it
+    loss: Tensor  # scalar, mean over the whole batch; no evidence between pairings, which all lower it
     gradient_norm: Tensor  # scalar, before clipping
     learning_rate: float
     seconds: float  # wall time of the step
     pairing_seconds: float  # of which in choosing the noise (on a GPU: until it was queued)
-    rows: Tensor  # int64 [B], rows of the data set that this process trained on
+    # int64 [B], rows of the data set: of the whole batch where it was paired as one or skipped, else this
+    # process's own
+    rows: Tensor
     skipped: bool = False  # loss or gradient was not finite: weights and optimiser are as before the step
     scaling: bool = False  # skipped as fp16's loss scale is being found, which is no failure
 
@@ -47,7 +49,7 @@ class Batch:
     rows: Tensor  # int64 [B], row numbers in the data set
 
 
-# (step from 0, rank, processes) -> this process's share, a function of its arguments
+# (step from 0, rank, processes) -> every n-th row from `rank` on, a function of its arguments
 BatchAt = Callable[[int, int, int], Batch]
 
 
@@ -68,6 +70,8 @@ class TrainingSettings(Protocol):
     def warmup_steps(self) -> int: ...
     @property
     def clip_norm(self) -> float: ...
+    @property
+    def paired_over(self) -> PairedOver: ...
     @property
     def seed(self) -> int: ...
 
@@ -135,6 +139,8 @@ def steps_on(
     target is formed, with what it draws from the generator it is given. Every draw depends on the
     experiment and the step alone, so a run taken up at any step goes on as if never stopped. A step whose
     loss or gradient norm is not finite changes no weight and no optimiser state, on any process.
+    Paired over "batch", every process draws and pairs the noise of the whole batch and keeps that of its own
+    rows, so that the pairs are those of a single process; over "process", each draws and pairs for its own.
     Raises ValueError where processes or pieces do not divide the batch, TornUpdateError where the optimiser
     fails.
     """
@@ -148,17 +154,24 @@ def steps_on(
     network.train()
     for step in range(first_step, experiment.steps):
         started = clock.perf_counter()
-        batch = batch_at(step, rank, processes)
+        pair_rank, pair_processes = (0, 1) if experiment.paired_over == "batch" else (rank, processes)
+        batch = batch_at(step, pair_rank, pair_processes)
         clean, time = batch.clean.to(device), batch.time.to(device)
         condition = None if batch.condition is None else batch.condition.to(device)
         # Layers such as dropout draw from the default generator.
         torch.manual_seed(derived_seed(experiment.seed, "dropout", step, rank))
-        generator = generator_for(experiment.seed, "noise", step, rank, device)
+        generator = generator_for(experiment.seed, "noise", step, pair_rank, device)
         pairing_started = clock.perf_counter()
-        noise = pairing(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
+        noise = in_force(pairing, step / experiment.steps)(
+            clean, generator=generator, condition=condition
+        )  # Algorithm 1, before any target
         pairing_seconds = clock.perf_counter() - pairing_started
         if noise_at is not None:
-            noise = noise_at(noise, generator_for(experiment.seed, "offset", step, rank, device))
+            noise = noise_at(noise, generator_for(experiment.seed, "offset", step, pair_rank, device))
+        if processes > pair_processes:
+            own = slice(rank, None, processes)
+            clean, noise, time = clean[own], noise[own], time[own]
+            condition = None if condition is None else condition[own]
         rate = rate_at(step) if rate_at else warmed_up(experiment, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -176,7 +189,8 @@ def steps_on(
                 accelerator.backward(share)
                 loss += share.detach()
         norm = accelerator.clip_grad_norm_(parameters, experiment.clip_norm).detach()
-        skipped, scaling = not _all_finite(accelerator, loss, norm), False
+        loss, finite = _over_all(accelerator, loss, norm)
+        skipped, scaling = not finite, False
         if not skipped:
             try:
                 optimizer.step()
@@ -187,6 +201,9 @@ def steps_on(
             accelerator.scaler.update()  # which optimizer.step() does otherwise
             scaling = before > 1 and accelerator.scaler.get_scale() < before
         optimizer.zero_grad()
+        rows = batch.rows
+        if skipped and pair_processes > 1:
+            rows = accelerator.gather(rows.to(device)).cpu()
         yield TrainingStep(
             step + 1,
             loss,
@@ -194,13 +211,15 @@ def steps_on(
             rate,
             clock.perf_counter() - started,
             pairing_seconds,
-            batch.rows,
+            rows,
             skipped,
             scaling,
         )
 
 
-def _all_finite(accelerator: Accelerator, loss: Tensor, norm: Tensor) -> bool:
-    """Say whether loss and gradient norm are finite on every process: the one wait for the GPU in a step."""
-    broken = (~(loss.isfinite() & norm.isfinite())).float()
-    return not bool(accelerator.reduce(broken) if accelerator.num_processes > 1 else broken)
+def _over_all(accelerator: Accelerator, loss: Tensor, norm: Tensor) -> tuple[Tensor, bool]:
+    """The mean loss of all processes, and whether all is finite: the one wait for the GPU in a step."""
+    broken = (~(loss.isfinite() & norm.isfinite())).to(loss.dtype)
+    if accelerator.num_processes > 1:
+        loss, broken = accelerator.reduce(torch.stack([loss, broken]), "mean").unbind()
+    return loss, not bool(broken)

@@ -1,5 +1,6 @@
 """What of a run a checkpoint holds: out of the network, optimiser and averages, and back into them."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,7 @@ def capture(
         "seconds": progress.seconds,
         "skipped": progress.skipped,
         "skipped_in_a_row": progress.skipped_in_a_row,
+        "processes": accelerator.num_processes,
     }
     if accelerator.scaler is not None:
         state["scaler"] = accelerator.scaler.state_dict()
@@ -90,4 +92,11 @@ def restore_rest(
     ema.optimization_step = progress.step - progress.skipped  # it stands still where no update is made
     if accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
+    before = checkpoint.state.get("processes", accelerator.num_processes)
+    if before != accelerator.num_processes and accelerator.is_main_process:
+        warnings.warn(
+            f"the run had {before} process(es) at step {progress.step} and goes on with "
+            f"{accelerator.num_processes}: on the same batches, but no longer bit for bit",
+            stacklevel=3,
+        )
     return progress

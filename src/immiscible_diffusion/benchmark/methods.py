@@ -42,7 +42,9 @@ def methods(device: torch.device) -> tuple[Method, ...]:
         Method("Algorithm 1, k=8, fp16", _algorithm_1(8, torch.float16), copies=18),
         Method("Algorithm 1, k=64, fp32", _algorithm_1(64, torch.float32), copies=130),
         Method("scipy on Euclidean cdist", _scipy_on_cdist, square=True),
-        Method("TorchCFM OT sampler", _torchcfm, square=True, unavailable=_missing("torchcfm")),
+        Method(
+            "TorchCFM OT sampler", _torchcfm, square=True, unavailable=_missing("torchcfm") or _missing("ot")
+        ),
     )
 
 

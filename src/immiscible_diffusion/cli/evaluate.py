@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -23,6 +23,7 @@ def evaluate(
     count: int = 2000,
     sampler: str | None = None,
     tolerance: float | None = None,
+    start: Literal["gaussian", "marginal"] = "gaussian",
     features: str = "auto",
     weights: Path | None = None,
     data: str | None = None,
@@ -43,6 +44,8 @@ def evaluate(
         sampler: ddim or heun for diffusion; euler, heun or dopri5 for flow matching and EDM; multistep for
             consistency.
         tolerance: Error that dopri5 keeps its steps within, 1e-5 by default; it chooses their number itself.
+        start: Begin at N(0, I), or at a Gaussian with the mean and std that the run's pairing left its noise,
+            measured on its data once. A comparison of pairings begins at N(0, I).
         features: Network whose features are compared: inception (then the distance is the FID), probe (a
             small classifier trained once on the data's labels), resnet (CIFAR-10, with --weights), pixels
             (the image itself), or auto:
@@ -69,6 +72,7 @@ def evaluate(
         "data": data,
         "guidance": guidance,
         "clip": clip,
+        "start": start,
     }
     if is_policy_run(run):
         refuse(evaluate, images_only, "a policy")
@@ -87,11 +91,12 @@ def evaluate(
 
     judge = None
     if is_text_to_image_run(run):
+        refuse(evaluate, {"start": start}, "a text-to-image model")
         judge = None if clip is None else open_clip(clip)
         model = measured_text_to_image(run, checkpoint, data, guidance)
     else:
         refuse(evaluate, {"guidance": guidance, "clip": clip}, "images without prompts")
-        model = _measured(run, checkpoint, data)
+        model = _measured(run, checkpoint, data, start)
     experiment, images = model.experiment, model.images
     steps: tuple[int | None, ...] = (None,)
     if evaluations is not None or sampler != ADAPTIVE:
@@ -128,7 +133,7 @@ def evaluate(
             record["clip_score"] = dataclasses.asdict(scored)
             print(f"{name} evaluations: CLIPScore {scored.score:.2f} by {scored.clip}", flush=True)
     result = {"step": model.step, "pairing": experiment.pairing, "sampler": chosen, **model.settings}
-    result["evaluations"] = measured
+    result |= {"start": start, "evaluations": measured}
     if chosen == ADAPTIVE:
         result["tolerance"] = tolerance or TOLERANCE
     write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
@@ -136,12 +141,13 @@ def evaluate(
     return None
 
 
-def _measured(run: Path, checkpoint: str, data: str | None) -> Measured:
+def _measured(run: Path, checkpoint: str, data: str | None, start: str) -> Measured:
     """Load a run on images to be measured."""
     import dataclasses
 
     from accelerate import Accelerator
 
+    from immiscible_diffusion.paired_marginal import start_of_run
     from immiscible_diffusion.run_folder import load_data
     from immiscible_diffusion.scoring import score_network
     from immiscible_diffusion.trained_model import load_trained
@@ -150,6 +156,7 @@ def _measured(run: Path, checkpoint: str, data: str | None) -> Measured:
     experiment = model.experiment if data is None else dataclasses.replace(model.experiment, data=data)
     network = model.network.to(Accelerator().device)
     images = load_data(experiment)
+    begin = start_of_run(run, start, lambda: images)
 
     def score(
         reference: "Reference",
@@ -169,6 +176,7 @@ def _measured(run: Path, checkpoint: str, data: str | None) -> Measured:
             sampler=sampler,
             tolerance=tolerance,
             report=report,
+            start=begin,
         )[1]
 
     return Measured(experiment, model.step, network, images, score, {})

@@ -1,5 +1,6 @@
 """Reads the command line, and turns errors a user can mend into one line."""
 
+import functools
 import os
 import sys
 import warnings
@@ -10,12 +11,16 @@ import tyro
 from immiscible_diffusion.cli.analyse import QUESTIONS, analyse
 from immiscible_diffusion.cli.bench import bench
 from immiscible_diffusion.cli.compare import compare, demo
+from immiscible_diffusion.cli.doctor import doctor
 from immiscible_diffusion.cli.edit import edit
 from immiscible_diffusion.cli.evaluate import evaluate
+from immiscible_diffusion.cli.evidence import evidence
 from immiscible_diffusion.cli.export import export
 from immiscible_diffusion.cli.fit import fit
 from immiscible_diffusion.cli.gallery import gallery
+from immiscible_diffusion.cli.run import run
 from immiscible_diffusion.cli.sample import sample
+from immiscible_diffusion.cli.scripts import split_at_script
 from immiscible_diffusion.cli.train import train
 from immiscible_diffusion.pairing.suggestions import unknown
 
@@ -29,10 +34,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": export,
     "compare": compare,
     "demo": demo,
+    "evidence": evidence,
     "analyse": analyse,
     "gallery": gallery,
     "bench": bench,
+    "run": run,
+    "doctor": doctor,
 }
+# Commands that run a script: what stands behind its name is the script's.
+SCRIPTED = ("run", "doctor")
 
 
 def main() -> None:
@@ -40,16 +50,23 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.formatwarning = lambda message, *rest, **named: f"warning: {message}\n"
     try:
-        _check_names(sys.argv[1:])
+        words, commands = sys.argv[1:], dict(COMMANDS)
+        _check_names(words)
+        if words and words[0] in SCRIPTED:
+            words, theirs = split_at_script(words)
+            commands[words[0]] = functools.partial(COMMANDS[words[0]], arguments=tuple(theirs))
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS,  # type: ignore[arg-type]
+            commands,  # type: ignore[arg-type]
             prog="immiscible",
             description=DESCRIPTION,
+            args=words,
         )
     except (ValueError, TypeError, OSError, ArithmeticError) as error:
         if os.environ.get("IMMISCIBLE_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        rank, size = os.environ.get("RANK"), os.environ.get("WORLD_SIZE", "1")
+        which = f"process {rank} of {size}: " if rank and size != "1" else ""
+        print(f"error: {which}{error}", file=sys.stderr)
         print("(IMMISCIBLE_TRACEBACK=1 shows where.)", file=sys.stderr)
         raise SystemExit(2) from None
 

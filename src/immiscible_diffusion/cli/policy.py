@@ -83,11 +83,13 @@ def train_policy(
     checkpoint_every: int | None,
     log_every: int,
     log_with: str,
+    processes: int | None,
 ) -> None:
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.policy.runs import advance_policy, open_policy_run
+    from immiscible_diffusion.processes import leave
 
-    run = open_policy_run(chosen, folder, resume=resume, log_with=log_with)
+    run = open_policy_run(chosen, folder, resume=resume, log_with=log_with, processes=processes)
     main = run.accelerator.is_main_process
     if main:
         print(
@@ -107,6 +109,7 @@ def train_policy(
         if main:
             print(f"\nStopped: {stopped}. To go on, give the same command with --resume.")
         raise SystemExit(130) from None
+    leave(run.accelerator)
     if main:
         print(f"Run folder: {folder}\nNext: immiscible evaluate {folder}")
 

@@ -1,7 +1,7 @@
 """`immiscible sample`: images from a run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -19,6 +19,7 @@ def sample(
     evaluations: int | None = None,
     sampler: str | None = None,
     tolerance: float | None = None,
+    start: Literal["gaussian", "marginal"] = "gaussian",
     classes: list[int] | None = None,
     prompts: list[str] | None = None,
     guidance: float | None = None,
@@ -37,6 +38,8 @@ def sample(
         sampler: ddim or heun for diffusion; euler, heun or dopri5 for flow matching and EDM; multistep for
             consistency.
         tolerance: Error that dopri5 keeps its steps within, 1e-5 by default; it chooses their number itself.
+        start: Begin at N(0, I), or at a Gaussian with the mean and std that the run's pairing left its noise,
+            measured on its data once. A comparison of pairings begins at N(0, I).
         classes: Class numbers to sample in turn, for a class-conditional run; all of them by default.
         prompts: Texts to sample in turn, for a text-to-image run; by default some of its data's.
         guidance: How far to go from what the network says to no prompt, for a text-to-image run; 1 is not at
@@ -51,13 +54,15 @@ def sample(
     if count < 1:
         raise ValueError(f"--count must be 1 or more, got {count}")
     if is_text_to_image_run(run):
-        refuse(sample, {"classes": classes}, "a text-to-image model")
+        refuse(sample, {"classes": classes, "start": start}, "a text-to-image model")
         pixels, step, made = sample_text_to_image(
             run, checkpoint, count, evaluations, sampler, tolerance, prompts, guidance, seed
         )
     else:
         refuse(sample, {"prompts": prompts, "guidance": guidance}, "images without prompts")
-        pixels, step, made = _sampled(run, checkpoint, count, evaluations, sampler, tolerance, classes, seed)
+        pixels, step, made = _sampled(
+            run, checkpoint, count, evaluations, sampler, tolerance, start, classes, seed
+        )
     if separate:
         folder = out or run / f"samples-step{step}"
         for number, image in enumerate(pixels):
@@ -75,6 +80,7 @@ def _sampled(
     evaluations: int | None,
     sampler: str | None,
     tolerance: float | None,
+    start: str,
     classes: list[int] | None,
     seed: int,
 ) -> "tuple[Tensor, int, str]":
@@ -83,7 +89,9 @@ def _sampled(
     from accelerate import Accelerator
 
     from immiscible_diffusion.generation import counted_evaluations, generate
+    from immiscible_diffusion.paired_marginal import start_of_run
     from immiscible_diffusion.randomness import generator_for
+    from immiscible_diffusion.run_folder import load_data
     from immiscible_diffusion.sampling import ADAPTIVE
     from immiscible_diffusion.trained_model import load_trained
 
@@ -109,5 +117,6 @@ def _sampled(
             labels=labels,
             sampler=sampler,
             tolerance=tolerance,
+            start=start_of_run(run, start, lambda: load_data(model.experiment)),
         )
     return pixels, model.step, f"{counted.per_image(count):g} network evaluations each"

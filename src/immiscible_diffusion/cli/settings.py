@@ -43,6 +43,9 @@ class Settings:
     """Pieces that a step's batch is worked through in, to save memory."""
     precision: Literal["no", "bf16", "fp16"] | None = None
     """Mixed precision of the network."""
+    paired_over: Literal["batch", "process"] | None = None
+    """With several processes: whether noise is drawn and paired for the step's whole batch, the same
+    whatever their number (assigned then spans them), or by each process for its own rows, with less work."""
     prediction: Literal["epsilon", "v"] | None = None
     """What a DDPM network predicts."""
     schedule: Literal["linear", "cosine", "scaled-linear"] | None = None

@@ -66,14 +66,19 @@ def with_start(experiment: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def begin_text_to_image(
-    chosen: "TextToImageExperiment", folder: Path, resume: bool, log_with: str
+    chosen: "TextToImageExperiment", folder: Path, resume: bool, log_with: str, processes: int | None
 ) -> "tuple[TextToImageRun, str]":
     """Open a run and say what it trains."""
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.text_to_image.runs import open_text_to_image_run
 
     run = open_text_to_image_run(
-        chosen, folder, resume=resume, log_with=log_with, report=lambda text: print(text, flush=True)
+        chosen,
+        folder,
+        resume=resume,
+        log_with=log_with,
+        report=lambda text: print(text, flush=True),
+        processes=processes,
     )
     latents, prompts = run.data.latents, run.data.prompts.prompts
     shape = "×".join(map(str, latents.shape))

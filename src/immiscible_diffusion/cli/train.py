@@ -45,6 +45,7 @@ def train(
     weights: Path | None = None,
     skip_limit: int = 10,
     compile: bool = False,
+    processes: int | None = None,
 ) -> None:
     """Train a model and write checkpoints, metrics, TensorBoard files and sample sheets.
 
@@ -79,6 +80,7 @@ def train(
         skip_limit: Steps in a row whose loss or gradient is not finite to stop after; such a step changes
             nothing and is counted.
         compile: Compile the network with torch.compile for training.
+        processes: How many processes there are to be; an error where the launcher started another number.
     """
     chosen = chosen_experiment(experiment, settings, _short_name(pairing, k, rule, centre), policy, text)
     folder = out or Path("runs") / f"{chosen.name}-{chosen.pairing.replace(':', '-')}-seed{chosen.seed}"
@@ -98,6 +100,7 @@ def train(
     from immiscible_diffusion.conditioning import run_skew
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.policy.experiment import PolicyExperiment
+    from immiscible_diffusion.processes import leave
     from immiscible_diffusion.run_loop import Schedule
     from immiscible_diffusion.runs import advance
     from immiscible_diffusion.text_to_image.runs import advance_text_to_image
@@ -105,7 +108,7 @@ def train(
 
     if isinstance(chosen, PolicyExperiment):
         refuse(train, images_only, "a policy")
-        return train_policy(chosen, folder, resume, checkpoint_every, log_every, log_with)
+        return train_policy(chosen, folder, resume, checkpoint_every, log_every, log_with, processes)
     every = 500 if checkpoint_every is None else checkpoint_every
     schedule = Schedule(every, sheet_every, log_every, evaluate_every, keep, skip_limit)
     at = chosen.objective.judged_at if evaluate_at is None else evaluate_at
@@ -114,14 +117,16 @@ def train(
             raise ValueError(f"{name} must be {least} or more, got {value}")
     run: Run | TextToImageRun
     if isinstance(chosen, Experiment):
-        run, said = _begin(chosen, folder, resume, log_with)
-        evaluate = _distance(run, features, weights, at, evaluate_count) if evaluate_every else None
+        run, said = _begin(chosen, folder, resume, log_with, processes)
+        measured = evaluate_every and run.accelerator.is_main_process
+        evaluate = _distance(run, features, weights, at, evaluate_count) if measured else None
         steps = advance(run, schedule, evaluate=evaluate, compile=compile)
         skew = run_skew(chosen, run.data, run.pairing)
     else:
-        run, said = begin_text_to_image(chosen, folder, resume, log_with)
+        run, said = begin_text_to_image(chosen, folder, resume, log_with, processes)
         measure = text_to_image_distance
-        evaluate = measure(run, features, weights, at, evaluate_count) if evaluate_every else None
+        measured = evaluate_every and run.accelerator.is_main_process
+        evaluate = measure(run, features, weights, at, evaluate_count) if measured else None
         steps = advance_text_to_image(run, schedule, evaluate=evaluate, compile=compile)
         skew = text_skew(chosen, run.data, run.pairing)
     say = print if run.accelerator.is_main_process else lambda *text: None
@@ -146,20 +151,25 @@ def train(
         said = f"{stopped}. To go on, give the same command with --resume" if str(stopped) else "nothing done"
         say(f"\nStopped: {said} (run folder: {folder}).")
         raise SystemExit(130) from None
+    leave(run.accelerator)
     say(f"Run folder: {folder}\nNext: immiscible sample {folder}   or   immiscible evaluate {folder}")
     return None
 
 
-def _begin(chosen: "Experiment", folder: Path, resume: bool, log_with: str) -> "tuple[Run, str]":
+def _begin(
+    chosen: "Experiment", folder: Path, resume: bool, log_with: str, processes: int | None
+) -> "tuple[Run, str]":
     """Open a run on images and say what it trains."""
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.runs import open_run
 
-    run = open_run(chosen, folder, resume=resume, log_with=log_with)
+    run = open_run(chosen, folder, resume=resume, log_with=log_with, processes=processes)
+    count = run.accelerator.num_processes
+    where = f"{run.accelerator.device}" + (f" in {count} processes" if count > 1 else "")
     shape = "×".join(map(str, run.data.shape))
     said = (
         f"{chosen.name}: {len(run.data.pixels):,} images of {shape}, {chosen.network} with "
-        f"{parameter_count(run.network):,} parameters on {run.accelerator.device}, pairing {run.pairing}"
+        f"{parameter_count(run.network):,} parameters on {where}, pairing {run.pairing}"
     )
     if run.data.skipped_rows:
         said += f"\nLeft out as bad: {len(run.data.skipped_rows):,} rows (numbers in {folder / 'data.json'})"

@@ -13,7 +13,7 @@ from immiscible_diffusion.comparison.curves import (
 from immiscible_diffusion.comparison.plan import Plan, run_place, variants
 from immiscible_diffusion.comparison.plots import plot_curves, plot_samples, plot_speed_ups
 from immiscible_diffusion.comparison.report import write_joint_report, write_report
-from immiscible_diffusion.comparison.runner import run_comparison
+from immiscible_diffusion.comparison.runner import comparison_settings, measured_run, run_comparison
 from immiscible_diffusion.comparison.statistics import (
     Estimate,
     Interval,
@@ -25,6 +25,7 @@ from immiscible_diffusion.comparison.statistics import (
     student_t_interval,
     summarize,
 )
+from immiscible_diffusion.comparison.subject import IMAGES
 from immiscible_diffusion.comparison.table import (
     Table,
     evaluations_table,
@@ -36,6 +37,7 @@ from immiscible_diffusion.comparison.table import (
 from immiscible_diffusion.comparison.verdicts import Verdict, headline, judge, verdict
 
 __all__ = [
+    "IMAGES",
     "Comparison",
     "Curve",
     "Estimate",
@@ -49,6 +51,7 @@ __all__ = [
     "Verdict",
     "bootstrap_interval",
     "comparison_from_json",
+    "comparison_settings",
     "comparison_to_json",
     "curves_of",
     "evaluations_table",
@@ -57,6 +60,7 @@ __all__ = [
     "judge",
     "markdown_table",
     "mean_over_seeds",
+    "measured_run",
     "pairing_names",
     "plot_curves",
     "plot_samples",

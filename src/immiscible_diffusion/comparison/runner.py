@@ -68,10 +68,10 @@ def run_comparison(
     unfinished = sum(not _finished(one, plan, place) for one, place in zip(one_each, places, strict=True))
     jobs = min(jobs or default_jobs(len(tasks)), max(1, unfinished))
     if jobs > 1:
-        curves = in_processes(_curve_in_process, tasks, jobs, report)
+        curves = in_processes(_measured_in_process, tasks, jobs, report)
     else:
         reference = prepare_reference(data.pixels, network)
-        curves = [_curve(*task, loaded, reference, report) for task in tasks]
+        curves = [measured_run(*task, loaded, reference, report) for task in tasks]
     samples = {
         kind: load_file(place / "sheet.safetensors")["pixels"]
         for kind, one, place in zip(kinds, one_each, places, strict=True)
@@ -89,13 +89,13 @@ def run_comparison(
         distance_name=network.distance_name,
         real_count=len(data.pixels),
         generated_count=plan.count,
-        settings=_settings(experiment, plan, jobs),
+        settings=comparison_settings(experiment, plan, jobs),
         environment=describe_environment(),
     )
     return comparison, samples
 
 
-def _settings(experiment: Any, plan: Plan, jobs: int) -> dict[str, Any]:
+def comparison_settings(experiment: Any, plan: Plan, jobs: int) -> dict[str, Any]:
     """Everything that names a comparison but the pairings."""
     settings = dataclasses.asdict(experiment)
     del settings["pairing"], settings["seed"]
@@ -120,17 +120,17 @@ def _finished(experiment: Any, plan: Plan, folder: Path) -> bool:
     return wanted[-1] in _read(folder / "evaluations.jsonl") and (folder / "sheet.safetensors").exists()
 
 
-def _curve_in_process(
+def _measured_in_process(
     subject: Subject, experiment: Any, plan: Plan, folder: Path, name: str, report: Report
 ) -> Curve:
-    """Load what `_curve` needs in a process of its own; the probe was trained and cached by the parent."""
+    """Load what `measured_run` needs in another process, where the parent's probe is in the cache."""
     loaded = subject.load(experiment)
     data = subject.real_images(loaded)
     reference = prepare_reference(data.pixels, feature_network(plan.features, data, weights=plan.weights))
-    return _curve(subject, experiment, plan, folder, name, loaded, reference, report)
+    return measured_run(subject, experiment, plan, folder, name, loaded, reference, report)
 
 
-def _curve(
+def measured_run(
     subject: Subject,
     experiment: Any,
     plan: Plan,

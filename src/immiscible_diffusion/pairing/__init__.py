@@ -6,11 +6,13 @@ from immiscible_diffusion.pairing.background import paired
 from immiscible_diffusion.pairing.blocks import assign_in_blocks
 from immiscible_diffusion.pairing.dual_fitting import Duals, fit_duals
 from immiscible_diffusion.pairing.independent import Independent
-from immiscible_diffusion.pairing.naming import canonical_name, pairing_from_name
+from immiscible_diffusion.pairing.naming import canonical_name, is_staged, is_whitened, pairing_from_name
 from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete, fit_semidiscrete
 from immiscible_diffusion.pairing.skew import Skew, measure_skew
+from immiscible_diffusion.pairing.staged import Staged, in_force
+from immiscible_diffusion.pairing.whitening import whitening
 from immiscible_diffusion.pairing.within import AssignedWithin
 
 __all__ = [
@@ -23,12 +25,17 @@ __all__ = [
     "Pairing",
     "Semidiscrete",
     "Skew",
+    "Staged",
     "assign",
     "assign_in_blocks",
     "canonical_name",
     "fit_duals",
     "fit_semidiscrete",
+    "in_force",
+    "is_staged",
+    "is_whitened",
     "measure_skew",
     "paired",
     "pairing_from_name",
+    "whitening",
 ]

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -10,32 +11,54 @@ from immiscible_diffusion.pairing.independent import Independent
 from immiscible_diffusion.pairing.nearest import Nearest, Rule
 from immiscible_diffusion.pairing.protocol import Pairing
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete
+from immiscible_diffusion.pairing.staged import Staged
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.pairing.within import GROUP, AssignedWithin
 
 NAMES = ("independent", "nearest", "assigned", "semidiscrete")
 WITHIN = "assigned:within"
-OPTIONS = ("l2", "dot", "centred", "uncentred", "batch", "coarse2", "coarse4")
+OPTIONS = ("l2", "dot", "centred", "uncentred", "batch", "coarse2", "coarse4", "whitened")
+STAGES = ("from50", "until50")
+
+
+class _Named(NamedTuple):
+    """What a name says, but for the stage of training."""
+
+    kind: str
+    k: float = 8
+    rule: Rule = "l2"
+    centring: str = "centred"
+    view: int | None = None
+    whitened: bool = False
 
 
 def pairing_from_name(
-    name: str, centre: Tensor | None = None, semidiscrete: Semidiscrete | None = None
+    name: str,
+    centre: Tensor | None = None,
+    semidiscrete: Semidiscrete | None = None,
+    whitening: Tensor | None = None,
 ) -> Pairing:
     """Build the pairing that a short name stands for.
 
     name: "independent", "assigned", "assigned:within[:GROUP]" (rows of one class, or GROUP, by default 32, of
         like embeddings), "semidiscrete" or
-        "nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF]"; by default k = 8, rule "l2", centred,
-        and no view; coarse2 chooses on the image pooled to blocks of 2×2.
+        `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened]`; by default k = 8, rule
+        "l2", centred, and no view; coarse2 chooses on the image pooled to blocks of 2×2. "nearest" and
+        "assigned" may end in ":untilP" or ":fromP": paired in the first P percent of training, or after them.
     centre: the data set's mean image, which a centred "nearest" chooses against.
     semidiscrete: what was fitted to the data set, which "semidiscrete" is.
+    whitening: `whitening(images)` of the data set, which a whitened "nearest" chooses by.
     Raises ValueError for an unknown name or option (with the nearest valid one), for a centred name without a
-    centre, and for "semidiscrete" without its fit.
+    centre, a whitened one without a whitening, and for "semidiscrete" without its fit.
     """
+    name, stage = _stage(name)
+    if stage is not None:
+        return Staged(pairing_from_name(name, centre, semidiscrete, whitening), *stage)
     group = _within(name)
     if group is not None:
         return AssignedWithin(group=group)
-    kind, k, rule, centring, view = _parsed(name)
+    named = _parsed(name)
+    kind, k, rule, centring, view, whitened = named
     if kind == "semidiscrete":
         if semidiscrete is None:
             raise ValueError(
@@ -48,10 +71,16 @@ def pairing_from_name(
     if centring == "centred" and centre is None:
         raise ValueError(
             f"pairing {name!r} is centred but no centre was given; pass the data set's mean image, "
-            f"or write {_written(k, rule, 'uncentred', view)!r} for the paper's rule"
+            f"or write {_written(named._replace(centring='uncentred'))!r} for the paper's rule"
+        )
+    if whitened and whitening is None:
+        raise ValueError(
+            f"pairing {name!r} chooses in the data set's principal axes and none were given; pass "
+            "whitening(images)"
         )
     chosen = {"centred": centre, "uncentred": None, "batch": "batch"}[centring]
-    return Nearest(k=k, rule=rule, centre=chosen, view=view)  # type: ignore[arg-type]
+    axes = whitening if whitened else None
+    return Nearest(k=k, rule=rule, centre=chosen, view=view, whitening=axes)  # type: ignore[arg-type]
 
 
 def canonical_name(name: str) -> str:
@@ -59,11 +88,42 @@ def canonical_name(name: str) -> str:
 
     Raises ValueError as `pairing_from_name` does, but needs neither centre nor fit.
     """
+    name, stage = _stage(name)
+    if stage is not None:
+        begin, end = stage
+        when = f"until{round(100 * end)}" if end < 1 else f"from{round(100 * begin)}"
+        return f"{canonical_name(name)}:{when}"
     group = _within(name)
     if group is not None:
         return WITHIN if group == GROUP else f"{WITHIN}:{group}"
-    kind, k, rule, centring, view = _parsed(name)
-    return _written(k, rule, centring, view) if kind == "nearest" else kind
+    named = _parsed(name)
+    return _written(named) if named.kind == "nearest" else named.kind
+
+
+def is_whitened(name: str) -> bool:
+    """Whether the pairing of this name chooses in the data set's principal axes."""
+    return "whitened" in canonical_name(name).split(":")
+
+
+def is_staged(name: str) -> bool:
+    """Whether the pairing of this name holds for a part of training only."""
+    return _stage(name)[1] is not None
+
+
+def _stage(name: str) -> tuple[str, tuple[float, float] | None]:
+    """Split a name into the pairing's and the shares of training that it begins and ends at, if any."""
+    rest, _, last = name.strip().lower().rpartition(":")
+    found = re.fullmatch(r"(from|until)(\d{1,3})", last)
+    if found is None:
+        return name, None
+    percent = int(found[2])
+    if not 0 < percent < 100:
+        raise ValueError(f"pairing {name!r} must change at 1 to 99 percent of training, not at {percent}")
+    if rest.partition(":")[0] not in ("nearest", "assigned") or _stage(rest)[1] is not None:
+        raise ValueError(
+            f"pairing {name!r} cannot be staged; only nearest and assigned can, once: 'nearest:8:until50'"
+        )
+    return rest, ((percent / 100, 1.0) if found[1] == "from" else (0.0, percent / 100))
 
 
 def _within(name: str) -> int | None:
@@ -78,22 +138,22 @@ def _within(name: str) -> int | None:
     return AssignedWithin(group=int(options[1])).group if len(options) == 2 else GROUP
 
 
-def _parsed(name: str) -> tuple[str, float, Rule, str, int | None]:
-    """Split a name into kind, k, rule, centring and view, refusing what no pairing can be built from."""
+def _parsed(name: str) -> _Named:
+    """Split a name into what it says, refusing what no pairing can be built from."""
     kind, *options = name.strip().lower().split(":")
     if kind not in NAMES:
         raise ValueError(unknown("pairing", kind, NAMES))
     if kind != "nearest" and options:
         raise ValueError(f"pairing {kind!r} takes no options, got {name!r}; write {kind!r}")
-    k, rule, centring, view = 8.0, "l2", "centred", None
+    k, rule, centring, view, whitened = 8.0, "l2", "centred", None, False
     seen = set[str]()
     for option in options:
         number = _number(option)
         coarse = re.fullmatch(r"coarse(\d{1,6})", option)
         if number is None and coarse is None and option not in OPTIONS:
-            raise ValueError(unknown(f"option in pairing {name!r}:", option, OPTIONS))
+            raise ValueError(unknown(f"option in pairing {name!r}:", option, OPTIONS + STAGES))
         aspect = "k" if number is not None else "rule" if option in ("l2", "dot") else "centring"
-        aspect = "view" if coarse else aspect
+        aspect = "view" if coarse else "metric" if option == "whitened" else aspect
         if aspect in seen:
             raise ValueError(f"pairing {name!r} gives its {aspect} twice; keep one")
         seen.add(aspect)
@@ -101,18 +161,25 @@ def _parsed(name: str) -> tuple[str, float, Rule, str, int | None]:
             k = number
         elif coarse is not None:
             view = int(coarse[1])
+        elif aspect == "metric":
+            whitened = True
         elif aspect == "rule":
             rule = option
         else:
             centring = option
     whole = int(k) if math.isfinite(k) and k == int(k) else k
     checked = Nearest(k=whole, rule=rule, view=view)  # type: ignore[arg-type]
-    return kind, checked.k, checked.rule, centring, None if view == 1 else view
+    view = None if view == 1 else view
+    if whitened and view is not None:
+        raise ValueError(f"pairing {name!r} chooses both whitened and coarse; keep one")
+    return _Named(kind, checked.k, checked.rule, centring, view, whitened)
 
 
-def _written(k: float, rule: Rule, centring: str, view: int | None) -> str:
-    shown = [part for part in (rule, centring) if part not in ("l2", "centred")]
-    return ":".join(["nearest", str(k), *shown, *([] if view is None else [f"coarse{view}"])])
+def _written(named: _Named) -> str:
+    shown = [part for part in (named.rule, named.centring) if part not in ("l2", "centred")]
+    shown += [] if named.view is None else [f"coarse{named.view}"]
+    shown += ["whitened"] if named.whitened else []
+    return ":".join(["nearest", str(named.k), *shown])
 
 
 def _number(text: str) -> float | None:

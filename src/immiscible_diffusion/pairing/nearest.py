@@ -44,6 +44,8 @@ class Nearest:
         pooled image sees of the noise is moved (`views.py`). A masked view is the call's `mask`.
     fused: draw and move in a Triton kernel (`kernels.py`), for images on an NVIDIA GPU. The same law, but not
         the same numbers: the kernel draws its own noise, from a seed that the generator gives.
+    whitening: [D, D], or None: choose against (clean − centre) times it, in the data set's principal axes
+        scaled to unit variance (`whitening.py`).
     Raises ValueError for a k under 1 or NaN, an unknown rule, and a centre or view that does not fit.
     """
 
@@ -52,6 +54,7 @@ class Nearest:
     centre: Tensor | Literal["batch"] | None = None
     fused: bool = False
     view: int | None = None
+    whitening: Tensor | None = None
 
     def __post_init__(self) -> None:
         rules = get_args(Rule)
@@ -76,12 +79,15 @@ class Nearest:
         check_view(self.view)
         if self.fused and self.view is not None:
             raise ValueError(f"view={self.view} is not supported by the fused kernel; use fused=False")
+        if self.whitening is not None and (self.fused or self.view is not None):
+            raise ValueError("whitening cannot be combined with view or fused; leave one out")
 
     def __repr__(self) -> str:
         centre = f"tensor{list(self.centre.shape)}" if isinstance(self.centre, Tensor) else repr(self.centre)
         fused = ", fused=True" if self.fused else ""
         view = "" if self.view is None else f", view={self.view}"
-        return f"Nearest(k={self.k}, rule={self.rule!r}, centre={centre}{fused}{view})"
+        axes = "" if self.whitening is None else f", whitening=tensor{list(self.whitening.shape)}"
+        return f"Nearest(k={self.k}, rule={self.rule!r}, centre={centre}{fused}{view}{axes})"
 
     @torch.no_grad()
     def __call__(
@@ -99,6 +105,15 @@ class Nearest:
             check_pooled(clean, self.view)
             if counts is not None:
                 raise ValueError(f"mask cannot be combined with view={self.view}; use Nearest(view=None)")
+        if self.whitening is not None:
+            size = clean[0].numel() if len(clean) else self.whitening.shape[0]
+            if tuple(self.whitening.shape) != (size, size):
+                raise ValueError(
+                    f"whitening has shape {tuple(self.whitening.shape)}, images have {size} values; pass "
+                    "whitening(images) of this data set"
+                )
+            if counts is not None:
+                raise ValueError("mask cannot be combined with whitening; use Nearest(whitening=None)")
         if self.k == 1 or clean.numel() == 0:
             return gaussian_like(clean, generator).to(clean.dtype)
         with torch.autocast(clean.device.type, enabled=False):
@@ -126,6 +141,8 @@ class Nearest:
             rows = self._centred(clean, counts)
             if self.view is not None:
                 rows = pooled(rows.view(clean.shape), self.view)
+            if self.whitening is not None:
+                rows = rows.float() @ self.whitening.to(rows.device)
             rows, norm = measured(rows, "clean")  # x, [B, D], or [B, D/f²] on a view
             norm = norm.to(wide)
             space = torch.full_like(norm, rows.shape[1]) if counts is None else counts.sum(1).to(wide)

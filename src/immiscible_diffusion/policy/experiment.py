@@ -5,9 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from immiscible_diffusion.experiment import FORMAT, Precision, built_from, check_training, values_of
+from immiscible_diffusion.experiment import (
+    FORMAT,
+    PairedOver,
+    Precision,
+    built_from,
+    check_training,
+    values_of,
+)
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
-from immiscible_diffusion.pairing import canonical_name
+from immiscible_diffusion.pairing import canonical_name, is_staged
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.policy.demonstrations import Observations
 
@@ -26,6 +33,7 @@ class PolicyExperiment:
     pairing_start: epochs of unpaired noise first. pairing_standardise: choose against actions scaled to mean
     0 and std 1 over the batch. pairing_cluster: choose within groups of so many rows with similar
     observations (0: the whole batch). ema_decay: of the averaged weights, after the published warm-up.
+    paired_over: as for an `Experiment`.
     The learning rate rises over `warmup_steps` and falls to 0 along a cosine.
     Raises ValueError for a value out of range.
     """
@@ -52,6 +60,7 @@ class PolicyExperiment:
     ema_decay: float = 0.9999
     accumulation: int = 1
     precision: Precision = "no"
+    paired_over: PairedOver = "batch"
     seed: int = 0
 
     @property
@@ -62,6 +71,10 @@ class PolicyExperiment:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairing", canonical_name(self.pairing))
         check_training(self)
+        if is_staged(self.pairing):
+            raise ValueError(
+                f"pairing {self.pairing!r} is staged, which is for images; use pairing_start for a policy"
+            )
         if self.observations not in get_args(Observations):
             raise ValueError(unknown("observations", self.observations, get_args(Observations)))
         if self.observation_steps < 1 or self.action_steps < 1:

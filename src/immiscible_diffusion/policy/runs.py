@@ -23,6 +23,7 @@ from immiscible_diffusion.policy.kept import KEPT, KEPT_FOLDER
 from immiscible_diffusion.policy.networks import build_policy_network
 from immiscible_diffusion.policy.paired_chunks import policy_pairing
 from immiscible_diffusion.policy.training import policy_steps
+from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, is_lost
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant
 from immiscible_diffusion.run_loop import NonFiniteError, taken_up
@@ -53,47 +54,49 @@ class PolicyRun:
 
 
 def open_policy_run(
-    experiment: PolicyExperiment, folder: Path, *, resume: bool = False, log_with: str = "none"
+    experiment: PolicyExperiment,
+    folder: Path,
+    *,
+    resume: bool = False,
+    log_with: str = "none",
+    processes: int | None = None,
 ) -> PolicyRun:
     """Start a run in `folder`, or with `resume` take one up at its newest checkpoint.
 
     Every setting must be the one it began with: the learning rate depends on the number of steps too.
-    log_with: as for `open_run`.
+    log_with, processes: as for `open_run`.
     Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings or
     data differ from the run's, and for fp16 on a CPU.
     """
-    check_vacant(folder, resume)
-    config = folder / "config.json"
-    chunks = load_experiment_chunks(experiment)
-    if config.exists():
-        stored = policy_from_json(config.read_text(encoding="utf-8"))
-        check_same_settings(stored, experiment, folder)
-        if stored.steps != experiment.steps:
-            raise ValueError(
-                f"run {str(folder)!r} began with {stored.steps} steps, by which its learning rate "
-                f"falls to 0, got {experiment.steps}; resume it with its own, or choose another --out"
-            )
-    accelerator = open_accelerator(experiment.precision, log_with, folder)
-    network = build_policy_network(
-        experiment.network,
-        (experiment.horizon, chunks.action.shape[2]),
-        (experiment.observation_steps, chunks.observation.shape[2]),
-        seed=derived_seed(experiment.seed, "weights"),
-    )
-    if accelerator.is_main_process:
-        _describe(folder, experiment, chunks)
-    accelerator.wait_for_everyone()
+    accelerator = open_accelerator(experiment.precision, log_with, folder, processes)
+    with all_or_none(accelerator):
+        check_vacant(folder, resume)
+        chunks = load_experiment_chunks(experiment)
+        if (folder / "config.json").exists():
+            _check_same_run(experiment, folder)
+        network = build_policy_network(
+            experiment.network,
+            (experiment.horizon, chunks.action.shape[2]),
+            (experiment.observation_steps, chunks.observation.shape[2]),
+            seed=derived_seed(experiment.seed, "weights"),
+        )
+    with all_or_none(accelerator):
+        if accelerator.is_main_process:
+            _describe(folder, experiment, chunks)
     optimizer: Optimizer = torch.optim.AdamW(
         network.parameters(),
         lr=experiment.learning_rate,
         betas=BETAS,
         weight_decay=experiment.weight_decay,
+        fused=True,
     )
     wrapped, optimizer, ema, start = taken_up(
         network,
         optimizer,
         accelerator,
         folder,
+        experiment,
+        chunks.fingerprint,
         decay=experiment.ema_decay,
         use_ema_warmup=True,
         power=AVERAGING_POWER,
@@ -150,15 +153,20 @@ def advance_policy(
                         f"step {done.step}; the weights are untouched by them; lower --learning-rate, or use "
                         "--precision no or bf16, with another --out"
                     )
-                if stop.is_set() and not last:
+                if anywhere(run.accelerator, stop.is_set()) and not last:
                     save()
                     raise KeyboardInterrupt
     except (KeyboardInterrupt, TornUpdateError) as error:  # what is in memory may be half an update
         place = run.folder / "checkpoints"
         words = f"the last whole checkpoint is of step {saved} in {place}" if saved else "nothing is saved"
         raise type(error)(f"{error}; {words}" if str(error) else words) from None
-    except BaseException:  # closed by the caller, or an error between updates: all is whole
+    except BaseException as error:  # closed by the caller, or an error between updates: all is whole
         save()
+        if is_lost(error):
+            raise OtherProcessError(
+                f"another process of the run is gone, and this one stops after step {progress.step}; "
+                "go on with --resume"
+            ) from error
         raise
     finally:
         end_tracking(run.accelerator)
@@ -174,6 +182,16 @@ def load_experiment_chunks(experiment: PolicyExperiment) -> Chunks:
         action_steps=experiment.action_steps,
         episodes=experiment.episodes,
     )
+
+
+def _check_same_run(experiment: PolicyExperiment, folder: Path) -> None:
+    stored = policy_from_json((folder / "config.json").read_text(encoding="utf-8"))
+    check_same_settings(stored, experiment, folder)
+    if stored.steps != experiment.steps:
+        raise ValueError(
+            f"run {str(folder)!r} began with {stored.steps} steps, by which its learning rate "
+            f"falls to 0, got {experiment.steps}; resume it with its own, or choose another --out"
+        )
 
 
 def _describe(folder: Path, experiment: PolicyExperiment, chunks: Chunks) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from immiscible_diffusion.data import BadData
-from immiscible_diffusion.experiment import FORMAT, Precision, built_from, check_training, values_of
+from immiscible_diffusion.experiment import (
+    FORMAT,
+    PairedOver,
+    Precision,
+    built_from,
+    check_training,
+    values_of,
+)
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.pairing.suggestions import unknown
@@ -67,6 +74,7 @@ class TextToImageExperiment:
     ema_decay: float = 0.999
     accumulation: int = 1
     precision: Precision = "no"
+    paired_over: PairedOver = "batch"
     seed: int = 0
     rows: int | None = None
     resolution: int | None = None

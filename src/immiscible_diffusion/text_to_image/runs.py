@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from immiscible_diffusion.atomic_files import remove_remnants, write_text
 from immiscible_diffusion.generation import SHEET_IMAGES
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
+from immiscible_diffusion.processes import all_or_none
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant
 from immiscible_diffusion.run_loop import Evaluate, Schedule, advance_on, taken_up
@@ -147,6 +148,7 @@ def open_text_to_image_run(
     loaded: LoadedData | None = None,
     log_with: str = "none",
     report: Report = lambda text: None,
+    processes: int | None = None,
 ) -> TextToImageRun:
     """Start a run in `folder`, or with `resume` take one up at its newest checkpoint; see `open_run`.
 
@@ -154,21 +156,22 @@ def open_text_to_image_run(
     Raises FileExistsError where the folder holds a run and `resume` is off, ValueError where settings, data,
     autoencoder or text encoder differ from the run's.
     """
-    check_vacant(folder, resume)
-    if (folder / "config.json").exists():
-        check_same_settings(read_text_to_image(folder), experiment, folder)
-    accelerator = open_accelerator(experiment.precision, log_with, folder)
+    accelerator = open_accelerator(experiment.precision, log_with, folder, processes)
+    with all_or_none(accelerator):
+        check_vacant(folder, resume)
+        if (folder / "config.json").exists():
+            check_same_settings(read_text_to_image(folder), experiment, folder)
     loaded = loaded or load_text_to_image_data(experiment, accelerator, report)
     data = loaded.training
     latents, encoder = data.latents, data.prompts.encoder
-    network = start_network(experiment, latents.shape, loaded.autoencoder.name, encoder)
+    with all_or_none(accelerator):
+        network = start_network(experiment, latents.shape, loaded.autoencoder.name, encoder)
+        if accelerator.is_main_process:
+            _describe(folder, experiment, loaded)
     optimizer = build_optimizer(experiment, network)
-    if accelerator.is_main_process:
-        _describe(folder, experiment, loaded)
-    accelerator.wait_for_everyone()
     loaded.autoencoder.moved(accelerator.device)
     wrapped, optimizer, ema, start = taken_up(
-        network, optimizer, accelerator, folder, decay=experiment.ema_decay
+        network, optimizer, accelerator, folder, experiment, data.fingerprint, decay=experiment.ema_decay
     )
     pairing = pairing_from_name(experiment.pairing, latents.mean())
     return TextToImageRun(folder, experiment, loaded, pairing, wrapped, optimizer, ema, accelerator, start)

@@ -1,0 +1,320 @@
+"""Images a second of our loop, TorchCFM's CIFAR-10 loop and diffusers' unconditional example, in turns.
+
+    pip install --no-deps torchcfm POT      # torchcfm's own requirements would replace torch
+    .venv/bin/python -m benchmarks.trainers --data ../shared/data/cifar10
+
+Same network (a diffusers U-Net), batch, images, machine and thread. The other two are their published loops
+written again around their published packages: TorchCFM examples/images/cifar10/train_cifar10.py (Adam,
+warm-up, clipping, its average over the state dict) and diffusers
+examples/unconditional_image_generation/train_unconditional.py (accelerate, AdamW, cosine schedule, EMAModel,
+a tracker written at every step). Both are spared: their images come decoded from memory, not through PIL and
+torchvision. Ours is `open_run` and `advance` with their usual logging. Then the parts of our step, with
+`--profile` networks. Writes benchmarks/results/trainers/.
+"""
+
+import argparse
+import copy
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers import DDPMScheduler
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchcfm.conditional_flow_matching import (
+    ConditionalFlowMatcher,
+    ExactOptimalTransportConditionalFlowMatcher,
+)
+from tqdm.auto import tqdm
+
+from immiscible_diffusion import runs, training
+from immiscible_diffusion.data import ImageData, load_images
+from immiscible_diffusion.environment import describe_environment
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.experiments import named_experiment
+from immiscible_diffusion.networks import build_network, parameter_count
+
+RESULTS = Path(__file__).parent / "results" / "trainers"
+# Ours by the experiment and pairing, and the published loop that does the same.
+PAIRS = {
+    "flow, independent": "TorchCFM icfm",
+    "flow, assigned": "TorchCFM otcfm",
+    "ddim, independent": "diffusers",
+    "ddim, nearest:8": "diffusers",
+}
+
+
+class Normalised(Dataset[Tensor]):
+    """Images as their loops see them: mirrored at random, at [-1, 1]."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, row: int) -> Tensor:
+        image = self.pixels[row]
+        image = image.flip(-1) if torch.rand(()) < 0.5 else image
+        return image.float().div(255).sub(0.5).div(0.5)
+
+
+def torchcfm_steps(matcher: Any, data: ImageData, name: str, batch: int) -> Iterator[None]:
+    loader = DataLoader(Normalised(data.pixels), batch_size=batch, shuffle=True, drop_last=True)
+    network = build_network(name, data.shape)
+    averaged = copy.deepcopy(network)
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-4)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lr_lambda=lambda step: min(step, 5000) / 5000)
+    bar = tqdm(disable=None, leave=False)
+    while True:
+        for clean in loader:
+            optimizer.zero_grad()
+            noise = torch.randn_like(clean)
+            when, noisy, velocity = matcher.sample_location_and_conditional_flow(noise, clean)
+            loss = torch.mean((network(noisy, when) - velocity) ** 2)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            source, target = network.state_dict(), averaged.state_dict()
+            for key in source:
+                target[key].data.copy_(target[key].data * 0.9999 + source[key].data * (1 - 0.9999))
+            bar.update()
+            yield
+
+
+def diffusers_steps(data: ImageData, name: str, batch: int, folder: Path) -> Iterator[None]:
+    accelerator = Accelerator(log_with="tensorboard", project_dir=str(folder))
+    network: Any = build_network(name, data.shape).unet
+    average = EMAModel(
+        network.parameters(),
+        decay=0.9999,
+        use_ema_warmup=True,
+        inv_gamma=1.0,
+        power=0.75,
+        model_cls=type(network),
+    )
+    scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8
+    )
+    loader = DataLoader(Normalised(data.pixels), batch_size=batch, shuffle=True)
+    rates = get_scheduler("cosine", optimizer=optimizer, num_warmup_steps=500, num_training_steps=100_000)
+    network, optimizer, loader, rates = accelerator.prepare(network, optimizer, loader, rates)
+    accelerator.init_trackers("train_unconditional")
+    step, bar = 0, tqdm(disable=None, leave=False)
+    while True:
+        for clean in loader:
+            noise = torch.randn(clean.shape, dtype=torch.float32, device=clean.device)
+            times = torch.randint(0, 1000, (clean.shape[0],), device=clean.device, dtype=torch.int64)
+            noisy = scheduler.add_noise(clean, noise, times)
+            with accelerator.accumulate(network):
+                output = network(noisy, times).sample
+                loss = nn.functional.mse_loss(output.float(), noise.float())
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                rates.step()
+                optimizer.zero_grad()
+            average.step(network.parameters())
+            bar.update()
+            step += 1
+            logs = {"loss": loss.detach().item(), "lr": rates.get_last_lr()[0], "step": step}
+            logs["ema_decay"] = average.cur_decay_value
+            bar.set_postfix(**logs)
+            accelerator.log(logs, step=step)
+            yield
+
+
+def our_experiment(kind: str, pairing: str, network: str, batch: int, data: str) -> Experiment:
+    named = named_experiment(f"cifar10-{kind}")
+    return Experiment(
+        **{
+            **vars(named),
+            "data": data,
+            "network": network,
+            "pairing": pairing,
+            "batch_size": batch,
+            "steps": 100_000,
+        }
+    )
+
+
+def our_steps(experiment: Experiment, data: ImageData, folder: Path, log_every: int = 20) -> Iterator[Any]:
+    run = runs.open_run(experiment, folder, data=data)
+    bar = tqdm(disable=None, leave=False)
+    for done in runs.advance(run, log_every=log_every, checkpoint_every=0, sheet_every=0):
+        bar.update()
+        yield done
+
+
+def timed(steps: Iterator[Any], count: int) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(count):
+        next(steps)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
+
+
+def raced(given: Any, data: ImageData, folder: Path) -> dict[str, Any]:
+    """Time all loops turn by turn; images a second by wall clock and by CPU time."""
+
+    def ours(name: str) -> Iterator[Any]:
+        kind, pairing = name.split(", ")
+        experiment = our_experiment(kind, pairing, given.network, given.batch, given.data)
+        return our_steps(experiment, data, folder / name)
+
+    loops: dict[str, Iterator[Any]] = {
+        "TorchCFM icfm": torchcfm_steps(ConditionalFlowMatcher(sigma=0.0), data, given.network, given.batch),
+        "TorchCFM otcfm": torchcfm_steps(
+            ExactOptimalTransportConditionalFlowMatcher(sigma=0.0), data, given.network, given.batch
+        ),
+        "diffusers": diffusers_steps(data, given.network, given.batch, folder / "diffusers"),
+    } | {name: ours(name) for name in PAIRS}
+    for steps in loops.values():
+        timed(steps, 2)
+    wall: dict[str, list[float]] = {name: [] for name in loops}
+    cpu: dict[str, list[float]] = {name: [] for name in loops}
+    for turn in range(given.turns):
+        order = list(loops) if turn % 2 == 0 else list(loops)[::-1]
+        for name in order:
+            took, worked = timed(loops[name], given.steps)
+            wall[name].append(given.batch * given.steps / took)
+            cpu[name].append(given.batch * given.steps / worked)
+        print(turn, {name: round(speeds[-1], 1) for name, speeds in cpu.items()}, flush=True)
+    rows = {}
+    for own, other in PAIRS.items():
+        rows[own] = {"against": other}
+        for clock, speeds in (("wall", wall), ("cpu", cpu)):
+            ratios = [mine / theirs for mine, theirs in zip(speeds[own], speeds[other], strict=True)]
+            rows[own][clock] = {
+                "ours": summary(speeds[own]),
+                "theirs": summary(speeds[other]),
+                "ratio": summary(ratios),
+            }
+    return rows
+
+
+def profiled(
+    network: str, batch: int, steps: int, given: Any, data: ImageData, folder: Path
+) -> dict[str, Any]:
+    """CPU time of the parts of our step beside the network's, each step logged or one in twenty."""
+    spent: dict[str, list[float]] = {}
+
+    def watched(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            began = time.process_time()
+            try:
+                return work(*arguments, **named)
+            finally:
+                spent.setdefault(name, []).append(time.process_time() - began)
+
+        return call
+
+    before = training.make_batch, runs.average, runs.record_step, runs.pairing_from_name
+    training.make_batch = watched("data", training.make_batch)
+    runs.average = watched("EMA", runs.average)
+    runs.record_step = watched("logging", runs.record_step)
+    runs.pairing_from_name = lambda *named: watched("pairing", before[3](*named))  # type: ignore[assignment]
+    parts: dict[str, Any] = {}
+    try:
+        for pairing in ("independent", "nearest:8", "assigned"):
+            experiment = our_experiment("ddim", pairing, network, batch, given.data)
+            loop = our_steps(experiment, data, folder / f"{network}-{pairing}", log_every=1)
+            timed(loop, 1)
+            spent.clear()
+            whole = [timed(loop, 1)[1] for _ in range(steps)]
+            loop.close()  # type: ignore[attr-defined]
+            shares = {name: statistics.median(values[:steps]) for name, values in spent.items()}
+            shares["logging, one step in 20"] = shares.pop("logging") / 20
+            step = statistics.median(whole)
+            parts[pairing] = {
+                "step_seconds": step,
+                "milliseconds": {name: 1000 * value for name, value in shares.items()},
+                "share": {name: value / step for name, value in shares.items()},
+                "share_together": sum(shares.values()) / step,
+            }
+            print(
+                network, batch, pairing, f"{parts[pairing]['share_together']:.2%} of {step:.2f} s", flush=True
+            )
+    finally:
+        training.make_batch, runs.average, runs.record_step, runs.pairing_from_name = before
+    built = build_network(network, data.shape)
+    return {"network": network, "parameters": parameter_count(built), "batch": batch, "pairings": parts}
+
+
+def table(result: dict[str, Any]) -> str:
+    lines = [
+        "| ours | against | images/s of CPU time, ours and theirs | ratio | by wall clock |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in result["race"].items():
+        cpu, wall = row["cpu"], row["wall"]["ratio"]
+        ratio = cpu["ratio"]
+        lines.append(
+            f"| {name} | {row['against']} | {cpu['ours']['median']:.1f}, {cpu['theirs']['median']:.1f} | "
+            f"{ratio['median']:.3f}× ({ratio['least']:.3f}–{ratio['greatest']:.3f}) | "
+            f"{wall['median']:.2f}× ({wall['least']:.2f}–{wall['greatest']:.2f}) |"
+        )
+    lines += [
+        "",
+        "| network, batch | pairing | step, s | pairing | data | EMA | logging | together |",
+        "|" + "---|" * 8,
+    ]
+    for one in result["profiles"]:
+        for pairing, part in one["pairings"].items():
+            share = part["share"]
+            names = ("pairing", "data", "EMA", "logging, one step in 20")
+            lines.append(
+                f"| {one['network']} ({one['parameters'] / 1e6:.1f} M), {one['batch']} | {pairing} | "
+                f"{part['step_seconds']:.2f} | "
+                + " | ".join(f"{share[name]:.2%}" for name in names)
+                + f" | {part['share_together']:.2%} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--network", default="unet-small")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=8, help="a turn")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--profile", nargs="*", default=["unet-small:128:5", "unet-paper:16:3"])
+    given = parser.parse_args()
+    data = load_images(given.data)
+    with tempfile.TemporaryDirectory() as folder:
+        race = raced(given, data, Path(folder))
+        profiles = []
+        for asked in given.profile:
+            network, batch, steps = asked.split(":")
+            profiles.append(profiled(network, int(batch), int(steps), given, data, Path(folder)))
+    result = {
+        "environment": describe_environment(),
+        "load": os.getloadavg(),
+        "settings": vars(given) | {"data": "cifar10"},
+        "race": race,
+        "profiles": profiles,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "trainers.json").write_text(json.dumps(result, indent=1) + "\n")
+    (RESULTS / "trainers.md").write_text(table(result))
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

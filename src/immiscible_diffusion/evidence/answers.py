@@ -1,0 +1,192 @@
+"""The questions that the evidence was gathered for, answered in sentences made of its numbers."""
+
+from statistics import mean
+
+from immiscible_diffusion.comparison import formatting as say
+from immiscible_diffusion.evidence.effects import Effect, effects
+from immiscible_diffusion.evidence.harm import harm
+from immiscible_diffusion.evidence.result import Result
+
+
+def headline(results: dict[str, Result]) -> str:
+    """What the pairing that helps most often does, at few evaluations and at many."""
+    found = _unconditional(results)
+    if not found:
+        return "Nothing has been measured yet.\n"
+    few, many = _at(found, results, 0), _at(found, results, -1)
+    helped = {
+        name: [e for e in few if e.pairing == name and e.outcome == "helps"]
+        for name in dict.fromkeys(effect.pairing for effect in few)
+    }
+    # Of those tried in every comparison, the one that helps in most, then by most.
+    everywhere = [
+        name for name in helped if sum(e.pairing == name for e in few) == len({e.comparison for e in few})
+    ]
+    best = max(everywhere or list(helped), key=lambda name: (len(helped[name]), -_mean(few, name)))
+    mine, later = [e for e in few if e.pairing == best], [e for e in many if e.pairing == best]
+    return (
+        f"With the fewest evaluations, `{best}` changes the distance by {_listed(mine)} (95 % intervals "
+        f"over seeds), and stands out as better in {sum(e.outcome == 'helps' for e in mine)} of {len(mine)} "
+        f"comparisons, as worse in {sum(e.outcome == 'harms' for e in mine)}; with the most by "
+        f"{_listed(later)}: better in {sum(e.outcome == 'helps' for e in later)}, worse in "
+        f"{sum(e.outcome == 'harms' for e in later)}.\n"
+    )
+
+
+def answers(results: dict[str, Result]) -> str:
+    """A paragraph a question."""
+    found = _unconditional(results)
+    parts = [
+        _where(found, results),
+        _which_k(found, results),
+        _rule(found, results),
+        _centring(found, results),
+        _against(
+            found,
+            results,
+            "**Does it help to choose in whitened axes, or on coarse blocks?**",
+            [
+                ("nearest:8", "nearest:8:whitened"),
+                ("nearest:8:dot", "nearest:8:dot:whitened"),
+                ("nearest:8", "nearest:8:coarse2"),
+            ],
+        ),
+        _against(
+            found,
+            results,
+            "**Does it help to stop pairing half-way through training?**",
+            [("nearest:8", "nearest:8:until50"), ("assigned", "assigned:until50")],
+        ),
+        harm(results),
+        _conditional(results),
+        _copies(results),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _where(found: list[Effect], results: dict[str, Result]) -> str:
+    words = []
+    for place, name in ((0, "fewest"), (-1, "most")):
+        chosen = _at(found, results, place)
+        counts = {kind: sum(e.outcome == kind for e in chosen) for kind in ("helps", "harms", "cannot tell")}
+        words.append(
+            f"with the {name} evaluations pairing stands out as better in {counts['helps']} of {len(chosen)} "
+            f"cases (pairing × comparison) and as worse in {counts['harms']}"
+        )
+    return f"**Does pairing help, and where?** Without conditions, {'; '.join(words)}."
+
+
+def _which_k(found: list[Effect], results: dict[str, Result]) -> str:
+    lines = []
+    for name in results:
+        swept = [e for e in found if e.comparison == name and _plain_k(e.pairing) is not None]
+        if len({e.pairing for e in swept}) < 3:
+            continue
+        counts = results[name].comparison.evaluations
+        least = {
+            n: min((e for e in swept if e.evaluations == n), key=lambda e: e.change.value) for n in counts
+        }
+        said = ", ".join(
+            f"{_plain_k(e.pairing)} at {n} ({_percent(e.change.value)})" for n, e in least.items()
+        )
+        lines.append(f"{name}: {said}")
+    return f"**At what k?** Best of `nearest:k`, by evaluations: {'; '.join(lines)}." if lines else ""
+
+
+def _rule(found: list[Effect], results: dict[str, Result]) -> str:
+    return _against(
+        found,
+        results,
+        "**How much of it is shorter noise, and is `dot` better than `l2`?** `dot` leaves the noise's length "
+        "alone.",
+        [("nearest:8", "nearest:8:dot"), ("nearest:64", "nearest:64:dot")],
+    )
+
+
+def _centring(found: list[Effect], results: dict[str, Result]) -> str:
+    pairs = [(f"nearest:{k}:uncentred", f"nearest:{k}") for k in (4, 8, 64)]
+    return _against(found, results, "**Does centring help?**", pairs)
+
+
+def _against(
+    found: list[Effect], results: dict[str, Result], question: str, pairs: list[tuple[str, str]]
+) -> str:
+    """Two pairings side by side, wherever both ran."""
+    lines = []
+    for name in results:
+        for one, other in pairs:
+            by = {(e.pairing, e.evaluations): e.change.value for e in found if e.comparison == name}
+            counts = [n for n in results[name].comparison.evaluations if (one, n) in by and (other, n) in by]
+            if counts:
+                said = [" / ".join(_percent(by[p, n]) for n in counts) for p in (one, other)]
+                lines.append(
+                    f"- {name}, at {' / '.join(map(str, counts))}: `{one}` {said[0]}, `{other}` {said[1]}"
+                )
+    return "\n".join([f"{question} Change against vanilla:", *lines]) if lines else ""
+
+
+def _conditional(results: dict[str, Result]) -> str:
+    lines = [
+        f"- {name}, {effect.evaluations} evaluations: `{effect.pairing}` {_with_interval(effect)}"
+        for name, result in results.items()
+        if result.comparison.settings["class_conditional"]
+        for effect in effects(result)
+    ]
+    question = "**Does assignment harm conditional models?** Change against vanilla:"
+    return "\n".join([question, *lines]) if lines else ""
+
+
+def _copies(results: dict[str, Result]) -> str:
+    lines = []
+    for name, result in results.items():
+        by: dict[str, list[float]] = {}
+        for run in result.runs:
+            by.setdefault(run.pairing, []).append(
+                run.memorisation.distance / run.memorisation.training_distance
+            )
+        own = mean(by.pop(result.comparison.baseline))
+        if by:
+            nearest = min(by, key=lambda pairing: mean(by[pairing]))
+            lines.append(f"{name} {own:.2f}, nearest under {nearest}: {mean(by[nearest]):.2f}")
+    return (
+        "**Does it overfit small sets?** Median distance of generated images to their nearest training image "
+        f"over that between training images, vanilla's first: {'; '.join(lines)}."
+    )
+
+
+def _unconditional(results: dict[str, Result]) -> list[Effect]:
+    """Effects of pairings alone: one image std, no labels."""
+    return [
+        effect
+        for result in results.values()
+        if not result.comparison.settings["class_conditional"]
+        for effect in effects(result)
+        if "image std" not in effect.pairing
+    ]
+
+
+def _at(found: list[Effect], results: dict[str, Result], place: int) -> list[Effect]:
+    return [e for e in found if e.evaluations == results[e.comparison].comparison.evaluations[place]]
+
+
+def _plain_k(pairing: str) -> int | None:
+    parts = pairing.split(":")
+    return int(parts[1]) if parts[0] == "nearest" and len(parts) == 2 and parts[1].isdecimal() else None
+
+
+def _mean(found: list[Effect], pairing: str) -> float:
+    return mean(e.change.value for e in found if e.pairing == pairing)
+
+
+def _listed(found: list[Effect]) -> str:
+    return say.listed([f"{_with_interval(e)} on {e.comparison}" for e in found])
+
+
+def _with_interval(effect: Effect) -> str:
+    interval = effect.change.interval
+    ends = f" ({_percent(interval.low)} to {_percent(interval.high)})" if interval else ""
+    return f"{_percent(effect.change.value)}{ends}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.0f} %".replace("-", "−")

@@ -1,0 +1,57 @@
+"""Each pairing against vanilla of the same seed, as shares of vanilla's distance."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from immiscible_diffusion.comparison import Estimate, mean_over_seeds, summarize
+from immiscible_diffusion.comparison.verdicts import Outcome, outcome_of
+from immiscible_diffusion.evidence.result import Result
+
+
+@dataclass(frozen=True)
+class Effect:
+    """change: of the distance at the last step, as a share of the baseline's mean; negative is better.
+
+    outcome: whether its 95 % Student-t interval over seeds excludes 0.
+    """
+
+    comparison: str
+    pairing: str
+    evaluations: int
+    change: Estimate
+    outcome: Outcome
+
+
+def effects(result: Result) -> tuple[Effect, ...]:
+    """Every pairing but the baseline at every number of evaluations, in the comparison's order."""
+    comparison = result.comparison
+    first, *others = summarize(comparison, np.random.default_rng(0))
+    return tuple(
+        Effect(
+            result.name,
+            summary.pairing,
+            n,
+            mean_over_seeds([value / first.distance[n].value for value in summary.difference[n].per_seed]),
+            outcome_of(summary.difference[n]),
+        )
+        for summary in others
+        for n in comparison.evaluations
+    )
+
+
+def percent_change(effect: Effect) -> str:
+    """An effect's change as `shown_change` writes it."""
+    return shown_change(effect.change)
+
+
+def shown_change(change: Estimate) -> str:
+    """A share as "−18 ± 4 %", with half its interval; bold where that excludes 0."""
+    if not math.isfinite(change.value):
+        return "diverged"
+    if change.interval is None:
+        return f"{100 * change.value:+.0f} %".replace("-", "−")
+    half = 50 * (change.interval.high - change.interval.low)
+    words = f"{100 * change.value:+.0f} ± {half:.0f} %".replace("-", "−")
+    return f"**{words}**" if outcome_of(change) in ("helps", "harms") else words

@@ -1,0 +1,126 @@
+"""The driver makes what is lacking, once, and refuses to mix what was made in different ways."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from tests.small_runs import small
+
+from immiscible_diffusion.comparison import Plan
+from immiscible_diffusion.evidence import (
+    Listed,
+    Places,
+    chosen_comparisons,
+    listed_comparisons,
+    read_result,
+    run_listed,
+)
+
+PLAN = Plan(("independent", "nearest:2"), seeds=2, evaluations=(1, 2), judged_at=2, points=2, count=80)
+
+
+def listed(**changes: object) -> Listed:
+    one = Listed("tiny", "Does it run?", small(), PLAN, again=80)
+    return dataclasses.replace(one, **changes)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """Two seeds of two pairings, of which the first call made one seed."""
+    folder = tmp_path_factory.mktemp("evidence")
+    places = Places(folder / "results", folder / "runs")
+    first = [len(r.comparison.curves) for r in run_listed(listed(), places, lambda _: None, seeds=1)]
+    rest = [len(r.comparison.curves) for r in run_listed(listed(), places, lambda _: None)]
+    assert (first, rest) == ([1, 2], [3, 4])
+    return places
+
+
+def test_the_result_says_how_every_run_was_made(made: Places) -> None:
+    result = read_result(made.results / "tiny.json")
+    runs = [(run.pairing, run.seed) for run in result.runs]
+    assert runs == [("independent", 0), ("nearest:2", 0), ("independent", 1), ("nearest:2", 1)]
+    assert runs == [(curve.pairing, curve.seed) for curve in result.comparison.curves]
+    assert all(run.cpu_seconds and run.cpu_seconds > 0 and run.commit for run in result.runs)
+    assert result.command == "immiscible evidence run tiny"
+    assert result.comparison.feature_network == "probe(digits)"
+    assert {"hardware", "torch"} <= set(result.comparison.environment)
+    assert result.comparison.settings["steps"] == 12 and result.comparison.settings["points"] == 2
+
+
+def test_finished_runs_are_measured_from_other_starts(made: Places) -> None:
+    result = read_result(made.results / "tiny.json")
+    asked = {(a.pairing, a.start, a.features) for a in result.again}
+    features = ("probe(digits)", "pixels(digits)")
+    assert asked == {("independent", start, f) for start in ("gaussian", "std 0.9") for f in features} | {
+        ("nearest:2", start, f) for start in ("gaussian", "marginal", "paired") for f in features
+    }
+    # From N(0, I) it is the measurement that the run itself made.
+    curve = next(c for c in result.comparison.curves if (c.pairing, c.seed) == ("nearest:2", 1))
+    again = next(
+        a
+        for a in result.again
+        if (a.pairing, a.seed, a.start, a.features) == ("nearest:2", 1, "gaussian", features[0])
+    )
+    assert again.frechet == {n: score.frechet for n, score in curve.points[-1].scores.items()}
+    assert 0.8 < result.marginals["nearest:2"]["std"] < 1 == round(result.marginals["independent"]["std"], 2)
+
+
+def test_what_is_done_is_not_done_again(made: Places) -> None:
+    before = (made.results / "tiny.json").read_bytes()
+    assert list(run_listed(listed(), made, lambda _: pytest.fail("trained again"))) == []
+    assert (made.results / "tiny.json").read_bytes() == before
+
+
+def test_pairings_can_be_added(made: Places, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "tiny.json").write_bytes((made.results / "tiny.json").read_bytes())
+    more = listed(plan=dataclasses.replace(PLAN, pairings=("independent", "nearest:2", "assigned"), seeds=1))
+    *_, result = run_listed(more, Places(results, tmp_path / "runs"), lambda _: None)
+    # The second seed stays, though this list does not ask for it.
+    assert [(c.pairing, c.seed) for c in result.comparison.curves] == [
+        ("independent", 0),
+        ("nearest:2", 0),
+        ("assigned", 0),
+        ("independent", 1),
+        ("nearest:2", 1),
+    ]
+
+
+def test_other_settings_are_refused(made: Places) -> None:
+    other = listed(experiment=small(learning_rate=0.5))
+    with pytest.raises(ValueError, match=r"learning_rate 0.003 → 0.5.*delete it to measure again"):
+        list(run_listed(other, made, lambda _: None))
+
+
+def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tiny.json").write_text(json.dumps({"format": "something else"}))
+    with pytest.raises(ValueError, match=r"tiny.json' cannot be read .*evidence run"):
+        list(run_listed(listed(), Places(tmp_path, tmp_path / "runs"), lambda _: None))
+
+
+def test_resnet_features_need_a_folder_of_weights(tmp_path: Path) -> None:
+    wanted = listed(plan=dataclasses.replace(PLAN, features="resnet"))
+    with pytest.raises(ValueError, match="give --weights, the folder that has cifar10_resnet20"):
+        list(run_listed(wanted, Places(tmp_path, tmp_path / "runs"), lambda _: None))
+
+
+def test_the_list_is_in_order() -> None:
+    one = listed(plan=dataclasses.replace(PLAN, seeds=5), fewer=("nearest:2",))
+    runs = [(kind, experiment.seed) for kind, experiment in one.runs()]
+    assert runs == [
+        *(("independent", seed) for seed in range(3)),
+        *(("nearest:2", seed) for seed in range(3)),
+        ("independent", 3),
+        ("independent", 4),
+    ]
+
+
+def test_names_are_unique_and_unknown_ones_refused() -> None:
+    names = [one.name for one in listed_comparisons()]
+    assert len(set(names)) == len(names)
+    assert [one.name for one in chosen_comparisons(["digits-ddim"])] == ["digits-ddim"]
+    assert chosen_comparisons([]) == listed_comparisons()
+    with pytest.raises(ValueError, match="did you mean 'digits-flow'"):
+        chosen_comparisons(["digit-flow"])
