@@ -8,9 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from immiscible_diffusion.editing import inpaint, inpainting_steps
-from immiscible_diffusion.experiment import Experiment
-from immiscible_diffusion.generation import repaint
+from immiscible_diffusion.editing import inpaint, inpainting_steps, pixel_space, repaint
 from immiscible_diffusion.masks import box_mask, centre_mask, image_mask
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.objectives import EDM, Diffusion, FlowMatching, Objective, mixing_scales
@@ -99,16 +97,15 @@ def test_without_churn_and_anything_known_it_is_the_plain_sampler(objective: Obj
 
 def test_every_known_byte_comes_back() -> None:
     for image_std in (0.5, 0.33):
-        experiment = Experiment("x", "digits", "mlp", FlowMatching(), image_std=image_std)
+        space = pixel_space(image_std)
         network = build_network("mlp", (3, 8, 8))
         pixels = torch.randint(256, (5, 3, 8, 8), generator=seeded(), dtype=torch.uint8)
         hole = centre_mask((8, 8), 0.5)
-        edited = repaint(experiment, network, pixels, hole, 3, seeded(), resampling=2)
+        edited = repaint(FlowMatching(), network, space, pixels, hole, 3, generator=seeded(), resampling=2)
         assert torch.equal(edited[:, :, ~hole], pixels[:, :, ~hole])
         assert not torch.equal(edited[:, :, hole], pixels[:, :, hole])
-        again = repaint(
-            experiment, network, pixels.masked_fill(hole, 7), hole, 3, seeded(), resampling=2
-        )  # what was in the hole is never looked at
+        other = pixels.masked_fill(hole, 7)  # what was in the hole is never looked at
+        again = repaint(FlowMatching(), network, space, other, hole, 3, generator=seeded(), resampling=2)
         assert torch.equal(again, edited)
 
 

@@ -4,11 +4,14 @@ RePaint (Lugmayr et al. 2022): what is known is diffused afresh to each time and
 up and down again ("resampling") lets the painted part agree with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from immiscible_diffusion.data import to_clean, to_pixels
+from immiscible_diffusion.masks import coarser_hole
 from immiscible_diffusion.objectives import Network, Objective, mixing_scales
 from immiscible_diffusion.sampling import SamplingStep
 
@@ -134,3 +137,68 @@ def inpaint(
             arrived = step.noisy
         painted.append(arrived)
     return torch.cat(painted) if painted else clean.clone()
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where a network paints: pixels at training scale, or an autoencoder's latents."""
+
+    encode: Callable[[Tensor], Tensor]  # uint8 [B, C, H, W] on the CPU -> clean [B, c, h, w]
+    decode: Callable[[Tensor], Tensor]  # clean -> uint8 on the CPU
+    factor: int = 1  # pixels that one place stands for, along each side
+
+
+def pixel_space(image_std: float) -> Space:
+    """The space of models of pixels, trained at that std."""
+    return Space(lambda pixels: to_clean(pixels, image_std), lambda clean: to_pixels(clean.cpu(), image_std))
+
+
+def repaint(
+    objective: Objective,
+    network: nn.Module,
+    space: Space,
+    pixels: Tensor,
+    hole: Tensor,
+    steps: int,
+    *,
+    generator: torch.Generator,
+    condition: Tensor | None = None,
+    resampling: int = 1,
+    churn: float = 1.0,
+    batch_size: int = 256,
+) -> Tensor:
+    """Paint the hole of images, uint8 [N, C, H, W]; every byte outside it comes back as it was.
+
+    hole: bool [H, W], True where pixels are missing; a latent is painted where any of its pixels is. What the
+    hole holds is never looked at: an autoencoder sees the known pixels' mean there.
+    condition: [N, ...] or None. Other arguments as in `inpainting_steps`. Equal generator states give equal
+    noise, whatever the training. Raises ValueError where a hole leaves no whole latent known.
+    """
+    device = next(network.parameters()).device
+    coarse = coarser_hole(hole, space.factor).to(device)
+    filled = without_hole(pixels, hole)
+    edited = []
+    for start in range(0, len(pixels), batch_size):
+        rows = slice(start, start + batch_size)
+        painted = inpaint(
+            objective,
+            network,
+            space.encode(filled[rows]).to(device),
+            coarse,
+            steps,
+            generator=generator,
+            resampling=resampling,
+            churn=churn,
+            condition=None if condition is None else condition[rows].to(device),
+            batch_size=batch_size,
+        )
+        edited.append(torch.where(hole, space.decode(painted), pixels[rows]))
+    return torch.cat(edited) if edited else pixels.clone()
+
+
+def without_hole(pixels: Tensor, hole: Tensor) -> Tensor:
+    """Fill a hole, bool [H, W], with the mean of what is known of each image, uint8 [N, C, H, W]."""
+    if bool(hole.all()):
+        return torch.full_like(pixels, 128)
+    known = pixels.float()[:, :, ~hole].mean(2).round().to(torch.uint8)  # [N, C]
+    return torch.where(hole, known[:, :, None, None], pixels)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from immiscible_diffusion.data import BadData
@@ -132,6 +133,15 @@ def from_json(text: str) -> Experiment:
         )
     experiment: Experiment = built_from(Experiment, values)
     return experiment
+
+
+def trains(folder: Path, kind: str) -> bool:
+    """Whether a run folder's config.json says that it trains this kind; one that cannot be read says nothing."""
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and values.get("kind") == kind
 
 
 def values_of(experiment: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Images from a trained network, drawn or repaired: fresh Gaussian noise in, bytes out."""
+"""Images from a trained network: fresh Gaussian noise in, bytes out."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import to_clean, to_pixels
-from immiscible_diffusion.editing import inpaint
+from immiscible_diffusion.data import to_pixels
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.sampling import sample
@@ -89,35 +88,3 @@ def sample_sheet(
     generator = generator_for(experiment.seed, "samples")
     most = experiment.objective.evaluations[-1]
     return generate(experiment, network, shape, SHEET_IMAGES, most, generator, labels=labels)
-
-
-def repaint(
-    experiment: Experiment,
-    network: nn.Module,
-    pixels: Tensor,
-    hole: Tensor,
-    evaluations: int,
-    generator: torch.Generator,
-    *,
-    labels: Tensor | None = None,
-    resampling: int = 1,
-    churn: float = 1.0,
-) -> Tensor:
-    """Paint the hole of images, uint8 [N, C, H, W]; every byte outside it comes back as it was.
-
-    hole: bool [H, W], True where pixels are missing. evaluations: sampler steps. resampling, churn: as in
-    `editing.inpainting_steps`. Equal generator states give equal noise, whatever the training.
-    """
-    device = next(network.parameters()).device
-    painted = inpaint(
-        experiment.objective,
-        network,
-        to_clean(pixels, experiment.image_std).to(device),
-        hole.to(device),
-        evaluations,
-        generator=generator,
-        resampling=resampling,
-        churn=churn,
-        condition=None if labels is None else labels.to(device),
-    )
-    return torch.where(hole, to_pixels(painted, experiment.image_std).cpu(), pixels)

@@ -1,11 +1,14 @@
 """Which part of an image is to be painted: a hole, bool [H, W], True where pixels are missing."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+Task = Literal["inpaint", "outpaint"]
 THRESHOLD = 128  # of a mask image's grey: this bright and brighter is the marked part
 
 
@@ -58,3 +61,48 @@ def image_mask(size: tuple[int, int], path: Path) -> Tensor:
             "paint the marked part white and the rest black"
         )
     return mask
+
+
+def marked_hole(
+    size: tuple[int, int],
+    task: Task,
+    centre: float | None = None,
+    box: tuple[int, int, int, int] | None = None,
+    mask: Path | None = None,
+) -> Tensor:
+    """Return the hole, bool [H, W]: what is marked for "inpaint", everything else for "outpaint".
+
+    centre, box, mask: as the functions above take them; one at most, the middle half where none is given.
+    Raises ValueError as they do, for more than one, and where nothing is left to paint.
+    """
+    if sum(option is not None for option in (centre, box, mask)) > 1:
+        raise ValueError("--centre, --box and --mask each say what is marked; give one of them")
+    if box is not None:
+        marked = box_mask(size, box)
+    elif mask is not None:
+        marked = image_mask(size, mask)
+    else:
+        marked = centre_mask(size, 0.5 if centre is None else centre)
+    hole = marked if task == "inpaint" else ~marked
+    if not bool(hole.any()):
+        part = "nothing" if task == "inpaint" else "the whole image"
+        raise ValueError(f"{part} is marked, so nothing is left to {task}; mark another part")
+    return hole
+
+
+def coarser_hole(hole: Tensor, factor: int) -> Tensor:
+    """Say which blocks of factor × factor pixels miss any: the hole among latents, bool [H/factor, W/factor].
+
+    Raises ValueError where sides do not divide, or a hole with something around it leaves no whole block.
+    """
+    if factor == 1:
+        return hole
+    if hole.shape[0] % factor or hole.shape[1] % factor:
+        raise ValueError(f"images of {hole.shape[0]}×{hole.shape[1]} do not divide into blocks of {factor}")
+    coarse = F.max_pool2d(hole[None, None].float(), factor)[0, 0].bool()
+    if bool(coarse.all()) and not bool(hole.all()):
+        raise ValueError(
+            f"no block of {factor}×{factor} pixels is wholly known, which is what a latent stands for; leave "
+            "a larger part as it is"
+        )
+    return coarse

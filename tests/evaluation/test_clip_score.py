@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.conftest import SHARED
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor
+from tests.text_to_image.small_models import VOCABULARY, write_clip
 
 from immiscible_diffusion.evaluation.clip_score import Clip, clip_score, open_clip
-from immiscible_diffusion.text_to_image.clip_vocabulary import clip_tokenizer
 
-VOCABULARY = SHARED / "weights" / "bpe_simple_vocab_16e6.txt.gz"
 PROMPTS = ["a cat", "two dogs on a lawn", "word " * 100]
 
 
@@ -21,23 +18,7 @@ PROMPTS = ["a cat", "two dogs on a lawn", "word " * 100]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not VOCABULARY.exists():
         pytest.skip(f"no vocabulary: {VOCABULARY} is absent")
-    tokenizer = clip_tokenizer(VOCABULARY)
-    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    ends = {"bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(2)  # cosines above 0, where the score cuts off
-        model = CLIPModel(
-            CLIPConfig(
-                text_config={**small, **ends},
-                vision_config={**small, "image_size": 32, "patch_size": 8},
-                projection_dim=16,
-            )
-        )
-    folder = tmp_path_factory.mktemp("clip")
-    model.save_pretrained(folder)
-    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
-    CLIPProcessor(CLIPImageProcessorPil(**sizes), tokenizer).save_pretrained(folder)
-    return folder
+    return write_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")

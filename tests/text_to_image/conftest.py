@@ -1,9 +1,12 @@
 """What the tests of text-to-image models share."""
 
+import functools
 from pathlib import Path
 
 import pytest
 from tests.text_to_image.small_models import VOCABULARY, write_images, write_pipeline
+
+from immiscible_diffusion.text_to_image.text_encoders import open_text_encoder
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +21,15 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def images(tmp_path: Path) -> Path:
     """A folder of 24 images of 3 classes, 16×16."""
     return write_images(tmp_path / "images")
+
+
+kept_encoder = functools.cache(open_text_encoder)
+
+
+@pytest.fixture(autouse=True)
+def encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text encoder is opened once for all tests: reading CLIP's vocabulary takes a second."""
+    monkeypatch.setattr("immiscible_diffusion.text_to_image.starting.open_text_encoder", kept_encoder)
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,10 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from tests.conftest import SHARED
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor
 
 from immiscible_diffusion.objectives import Diffusion
+from immiscible_diffusion.text_to_image.clip_vocabulary import clip_tokenizer
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 from immiscible_diffusion.text_to_image.text_encoders import open_text_encoder
 
@@ -103,3 +105,17 @@ def fine_tuned(data: Path, pipeline: Path, **settings: object) -> TextToImageExp
     """The same, from the pipeline's own network."""
     own = {"network": "pretrained", "start_from": str(pipeline), "text_encoder": "", "autoencoder": ""}
     return small(data, pipeline, **{**own, **settings})
+
+
+def write_clip(folder: Path) -> Path:
+    """A small CLIP with random weights, as CLIPModel and CLIPProcessor save it; it sees 32×32 images."""
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ends = {"bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407}
+    vision = {**small, "image_size": 32, "patch_size": 8}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)  # cosines above 0, where the score cuts off
+        model = CLIPModel(CLIPConfig(text_config={**small, **ends}, vision_config=vision, projection_dim=16))
+    model.save_pretrained(folder)
+    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    CLIPProcessor(CLIPImageProcessorPil(**sizes), clip_tokenizer(VOCABULARY)).save_pretrained(folder)
+    return folder

@@ -82,10 +82,6 @@ def test_every_command_runs_in_the_order_printed(
         ("sample runs/fine-tuned --classes 3", "--classes does not apply to a text-to-image model"),
         ("train digits-flow --lora-rank 3", "--lora-rank does not apply to digits-flow; leave it out"),
         ("train tiny-imagenet-latent --image-std 2", "--image-std does not apply to tiny-imagenet-latent"),
-        (
-            "edit runs/fine-tuned inpaint --centre 0.5",
-            "the run trains a text-to-image model",
-        ),
     ):
         monkeypatch.setattr(sys, "argv", ["immiscible", *command.split()])
         with pytest.raises(SystemExit):

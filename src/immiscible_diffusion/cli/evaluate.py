@@ -11,6 +11,8 @@ from immiscible_diffusion.cli.policy import AS_PUBLISHED, Scoring, evaluate_poli
 from immiscible_diffusion.cli.text_to_image import measured_text_to_image
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from immiscible_diffusion.evaluation import Distances, Reference
 
 
@@ -26,6 +28,7 @@ def evaluate(
     weights: Path | None = None,
     data: str | None = None,
     guidance: float | None = None,
+    clip: str | None = None,
     scoring: Annotated[Scoring, tyro.conf.arg(name="")] = AS_PUBLISHED,
     jobs: int | None = None,
 ) -> None:
@@ -51,6 +54,8 @@ def evaluate(
         data: Where the data is now, if it has moved since training.
         guidance: How far to go from what the network says to no prompt, for a text-to-image run; by default
             the experiment's.
+        clip: CLIP that says how well a text-to-image run's images follow their prompts (CLIPScore): a folder,
+            or a hub name such as openai/clip-vit-large-patch14.
         scoring: How a policy is scored.
         jobs: Processes that run a policy's episodes; by default one a core.
     """
@@ -66,6 +71,7 @@ def evaluate(
         "weights": weights,
         "data": data,
         "guidance": guidance,
+        "clip": clip,
         "start": start,
     }
     if is_policy_run(run):
@@ -78,15 +84,18 @@ def evaluate(
 
     from immiscible_diffusion.atomic_files import write_text
     from immiscible_diffusion.evaluation import Distances, feature_network, prepare_reference
+    from immiscible_diffusion.evaluation.clip_score import clip_score, open_clip
     from immiscible_diffusion.generation import counted_evaluations
     from immiscible_diffusion.sampling import ADAPTIVE, TOLERANCE, chosen_sampler
     from immiscible_diffusion.text_to_image.experiment import is_text_to_image_run
 
+    judge = None
     if is_text_to_image_run(run):
         refuse(evaluate, {"start": start}, "a text-to-image model")
+        judge = None if clip is None else open_clip(clip)
         model = measured_text_to_image(run, checkpoint, data, guidance)
     else:
-        refuse(evaluate, {"guidance": guidance}, "images without prompts")
+        refuse(evaluate, {"guidance": guidance, "clip": clip}, "images without prompts")
         model = _measured(run, checkpoint, data, start)
     experiment, images = model.experiment, model.images
     steps: tuple[int | None, ...] = (None,)
@@ -117,7 +126,12 @@ def evaluate(
         )
 
     with counted_evaluations(model.network) as counted:
-        model.score(reference, steps, count, sampler, tolerance, report)
+        generated = model.score(reference, steps, count, sampler, tolerance, report)
+    if judge is not None and model.prompts is not None:
+        for (name, record), pixels in zip(measured.items(), generated.values(), strict=True):
+            scored = clip_score(judge, pixels, model.prompts(count))
+            record["clip_score"] = dataclasses.asdict(scored)
+            print(f"{name} evaluations: CLIPScore {scored.score:.2f} by {scored.clip}", flush=True)
     result = {"step": model.step, "pairing": experiment.pairing, "sampler": chosen, **model.settings}
     result |= {"start": start, "evaluations": measured}
     if chosen == ADAPTIVE:
@@ -151,8 +165,8 @@ def _measured(run: Path, checkpoint: str, data: str | None, start: str) -> Measu
         sampler: str | None,
         tolerance: float | None,
         report: "Callable[[int | None, Distances], None]",
-    ) -> None:
-        score_network(
+    ) -> "dict[int | None, Tensor]":
+        return score_network(
             experiment,
             network,
             images,
@@ -163,6 +177,6 @@ def _measured(run: Path, checkpoint: str, data: str | None, start: str) -> Measu
             tolerance=tolerance,
             report=report,
             start=begin,
-        )
+        )[1]
 
     return Measured(experiment, model.step, network, images, score, {})

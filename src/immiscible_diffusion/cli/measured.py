@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from immiscible_diffusion.data import ImageData
 
@@ -18,5 +18,7 @@ class Measured:
     step: int
     network: "nn.Module"  # whose evaluations are counted
     images: "ImageData"  # the real ones
-    score: Callable[..., None]  # (reference, steps, count, sampler, tolerance, report)
+    # (reference, steps, count, sampler, tolerance, report) -> images by number of steps
+    score: Callable[..., "dict[int | None, Tensor]"]
     settings: dict[str, float]  # of sampling, that belong to the result
+    prompts: Callable[[int], list[str]] | None = None  # of so many images, where they have any

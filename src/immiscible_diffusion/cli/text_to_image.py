@@ -155,6 +155,7 @@ def measured_text_to_image(run: Path, checkpoint: str, data: str | None, guidanc
     from accelerate import Accelerator
 
     from immiscible_diffusion.evaluation import Distances, Reference
+    from immiscible_diffusion.text_to_image.generation import drawn_texts
     from immiscible_diffusion.text_to_image.runs import load_text_to_image_data
     from immiscible_diffusion.text_to_image.scoring import real_images, score_text_to_image
     from immiscible_diffusion.text_to_image.trained_model import load_trained_text_to_image
@@ -173,8 +174,8 @@ def measured_text_to_image(run: Path, checkpoint: str, data: str | None, guidanc
         sampler: str | None,
         tolerance: float | None,
         report: Callable[[int | None, Distances], None],
-    ) -> None:
-        score_text_to_image(
+    ) -> "dict[int | None, Tensor]":
+        return score_text_to_image(
             trained.model,
             loaded.training.prompts,
             experiment.seed,
@@ -185,10 +186,13 @@ def measured_text_to_image(run: Path, checkpoint: str, data: str | None, guidanc
             sampler=sampler,
             tolerance=tolerance,
             report=report,
-        )
+        )[1]
+
+    def prompts(count: int) -> list[str]:
+        return drawn_texts(loaded.training.prompts, experiment.seed, count)
 
     images = real_images(loaded)
-    return Measured(experiment, trained.step, trained.network, images, score, {"guidance": scale})
+    return Measured(experiment, trained.step, trained.network, images, score, {"guidance": scale}, prompts)
 
 
 def export_text_to_image_run(

@@ -57,7 +57,9 @@ def mixture(whole: Tensor, noise: Tensor, clean: Tensor) -> Mixture:
     basis = torch.stack([noise, clean], dim=2)  # [N, D, 2]
     gram = basis.mT @ basis
     # A black image has no direction; its b is then 0 and not NaN.
-    gram = gram + 1e-12 * gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1e-30)[:, None, None] * torch.eye(2)
+    gram = gram + 1e-12 * gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1e-30)[:, None, None] * torch.eye(
+        2, dtype=gram.dtype, device=gram.device
+    )
     found = torch.linalg.solve(gram, basis.mT @ whole[..., None])  # [N, 2, 1]
     rest = (whole - (basis @ found)[..., 0]).norm(dim=1) / whole.norm(dim=1).clamp(min=1e-30)
     shares = found[..., 0]

@@ -16,6 +16,7 @@ DIRECTIONS = 32  # the most that class means are told apart along
 ROWS_A_CLASS = 64  # fewer, and classes are merged: a bound on merged ones is one on all
 ERRORS = 3.0  # standard errors by which a skew must stand out
 LEAST_BITS = 0.01  # below this nobody could learn from it
+RIDGE = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Skew:
     error: float  # its standard error
     entropy: float  # of the class, in bits: the most that noise could tell
     classes: int  # told apart, after merging
+    told: float | None = None  # `told_variance` of embeddings that the classes are groups of
 
     @property
     def stands_out(self) -> bool:
@@ -35,9 +37,10 @@ class Skew:
         return self.bits > max(LEAST_BITS, ERRORS * self.error)
 
     def __str__(self) -> str:
+        told = "" if self.told is None else f", {self.told:.1%} of the embeddings' variance told"
         return (
             f"{self.bits:.3f} ± {self.error:.3f} of {self.entropy:.2f} bits, class guessed from noise alone "
-            f"{self.accuracy:.1%} (chance {self.chance:.1%})"
+            f"{self.accuracy:.1%} (chance {self.chance:.1%}){told}"
         )
 
 
@@ -86,6 +89,37 @@ def measure_skew(clean: Tensor, noise: Tensor, labels: Tensor) -> Skew:
         float(entropy),
         classes,
     )
+
+
+@torch.no_grad()
+def told_variance(clean: Tensor, noise: Tensor, condition: Tensor) -> float:
+    """Share of a condition's variance that the noise alone tells: held-out R² of a ridge regression.
+
+    clean, noise: [N, ...], as paired. condition: float [N, ...], such as embeddings or observations.
+    Fitted on the first half of the rows, judged on the second; 1 is all, 0 or slightly below is nothing
+    (linearly). Noise of more elements than 64 is seen along the 32 directions in which images vary most with
+    the condition; these come from a third of the rows of their own, as their noises lean as they do.
+    Raises ValueError where rows differ in number or are fewer than 6.
+    """
+    if not len(clean) == len(noise) == len(condition) or len(clean) < 6:
+        raise ValueError(
+            f"clean, noise and condition must have the same 6 rows or more, got {len(clean)}, {len(noise)} "
+            f"and {len(condition)}"
+        )
+    seen, wanted = as_rows(noise).double(), as_rows(condition).double()
+    if seen.shape[1] > 2 * DIRECTIONS:
+        third = len(clean) // 3
+        images, own = as_rows(clean)[:third].double(), wanted[:third]
+        shared = (images - images.mean(0)).T @ (own - own.mean(0))  # [D, Q]
+        directions = torch.linalg.svd(shared, full_matrices=False)[0][:, :DIRECTIONS]
+        seen, wanted = seen[third:] @ directions, wanted[third:]
+    half = len(seen) // 2
+    seen, wanted = seen - seen[:half].mean(0), wanted - wanted[:half].mean(0)
+    gram = seen[:half].T @ seen[:half]
+    gram.diagonal().add_(RIDGE)
+    weights = torch.linalg.solve(gram, seen[:half].T @ wanted[:half])
+    error = (seen[half:] @ weights - wanted[half:]).square().sum()
+    return float(1 - error / (wanted[half:] - wanted[half:].mean(0)).square().sum())
 
 
 def _merged(clean: Tensor, labels: Tensor, classes: int, most: int) -> Tensor:

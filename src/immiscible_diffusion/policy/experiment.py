@@ -11,6 +11,7 @@ from immiscible_diffusion.experiment import (
     Precision,
     built_from,
     check_training,
+    trains,
     values_of,
 )
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
@@ -114,5 +115,4 @@ def policy_from_json(text: str) -> PolicyExperiment:
 
 def is_policy_run(folder: Path) -> bool:
     """Whether a run folder's config.json is a policy's."""
-    config = folder / "config.json"
-    return config.exists() and json.loads(config.read_text()).get("kind") == KIND
+    return trains(folder, KIND)

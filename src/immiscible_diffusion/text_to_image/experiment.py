@@ -12,6 +12,7 @@ from immiscible_diffusion.experiment import (
     Precision,
     built_from,
     check_training,
+    trains,
     values_of,
 )
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
@@ -156,5 +157,4 @@ def text_to_image_from_json(text: str) -> TextToImageExperiment:
 
 def is_text_to_image_run(folder: Path) -> bool:
     """Whether a run folder's config.json is a text-to-image model's."""
-    config = folder / "config.json"
-    return config.exists() and json.loads(config.read_text(encoding="utf-8")).get("kind") == KIND
+    return trains(folder, KIND)

@@ -71,9 +71,17 @@ def embed_texts(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
 
 def drawn_prompts(prompts: EmbeddedPrompts, seed: int, count: int) -> Tensor:
     """Embed prompts drawn as often as the data has them, [count, tokens, width]: those of an evaluation."""
+    return prompts.of(_drawn_rows(prompts, seed, count), torch.zeros(count, dtype=torch.int64))
+
+
+def drawn_texts(prompts: EmbeddedPrompts, seed: int, count: int) -> list[str]:
+    """The prompts that `drawn_prompts` embeds."""
+    return [prompts.prompts.texts[row][0] for row in _drawn_rows(prompts, seed, count).tolist()]
+
+
+def _drawn_rows(prompts: EmbeddedPrompts, seed: int, count: int) -> Tensor:
     generator = generator_for(seed, "evaluation", step=1)
-    rows = torch.randint(len(prompts.prompts.texts), (count,), generator=generator)
-    return prompts.of(rows, torch.zeros(count, dtype=torch.int64))
+    return torch.randint(len(prompts.prompts.texts), (count,), generator=generator)
 
 
 def spread_rows(count: int, wanted: int) -> Tensor:

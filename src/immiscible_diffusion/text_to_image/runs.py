@@ -166,9 +166,9 @@ def open_text_to_image_run(
     latents, encoder = data.latents, data.prompts.encoder
     with all_or_none(accelerator):
         network = start_network(experiment, latents.shape, loaded.autoencoder.name, encoder)
+        optimizer = build_optimizer(experiment, network)
         if accelerator.is_main_process:
             _describe(folder, experiment, loaded)
-    optimizer = build_optimizer(experiment, network)
     loaded.autoencoder.moved(accelerator.device)
     wrapped, optimizer, ema, start = taken_up(
         network, optimizer, accelerator, folder, experiment, data.fingerprint, decay=experiment.ema_decay

@@ -1,0 +1,1 @@
+"""Holes in images painted by runs and pipelines, side by side, with scores."""
