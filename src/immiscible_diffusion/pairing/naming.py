@@ -47,7 +47,8 @@ def pairing_from_name(
         like embeddings), "semidiscrete" or
         `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened][:rescaled]`; by default
         k = 8, rule "l2", centred, and no view; coarse2 chooses on the image pooled to blocks of 2×2.
-        "nearest" and "assigned" may end in ":untilP" or ":fromP": paired in the first P percent of training, or after them.
+        "nearest" and "assigned" may end in ":untilP" or ":fromP": paired in the first P percent of training,
+        or after them.
     centre: the data set's mean image, which a centred "nearest" chooses against.
     semidiscrete: what was fitted to the data set, which "semidiscrete" is.
     whitening: `whitening(images)` of the data set, which a whitened "nearest" chooses by.
