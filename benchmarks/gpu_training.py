@@ -23,10 +23,12 @@ from immiscible_diffusion.evidence import Listed, Places, run_listed
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.run_folder import load_data
-from immiscible_diffusion.runs import advance, averaged, open_run
+from immiscible_diffusion.run_loop import averaged
+from immiscible_diffusion.runs import advance, open_run
 from immiscible_diffusion.scoring import score_network
 
 PAIRINGS = {"flow": ("independent", "nearest:4"), "ddim": ("independent", "nearest:8")}  # Table 4
+COMMAND = "bash benchmarks/gpu.sh {}"
 TIMED_STEPS = 20
 SHARE = 0.9  # of the time that is planned with
 
@@ -102,7 +104,15 @@ def main() -> None:
     steps = max(plan.points, int(left / runs / step) // plan.points * plan.points)
     print(f"{name}: {step * 1000:.1f} ms a step, {once:.1f} s a measurement: {steps} steps a run", flush=True)
     experiment = dataclasses.replace(base, steps=steps, warmup_steps=min(500, steps // 4))
-    listed = Listed(name, "", experiment, plan, again=0, compile=not given.no_compile)
+    listed = Listed(
+        name,
+        "",
+        experiment,
+        plan,
+        again=0,
+        compile=not given.no_compile,
+        command=COMMAND.format(given.objective),
+    )
     for result in run_listed(listed, Places(given.out, given.runs), lambda text: print(text, flush=True)):
         print(f"{len(result.comparison.curves)} of {runs} runs are in {given.out}", flush=True)
 

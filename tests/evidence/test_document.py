@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from immiscible_diffusion.comparison import comparison_from_json, comparison_to_json
-from immiscible_diffusion.evidence import Result, document, read_results, write_document, write_result
+from immiscible_diffusion.evidence import (
+    Result,
+    document,
+    read_results,
+    with_headline,
+    write_document,
+    write_result,
+)
 from immiscible_diffusion.evidence.effects import effects, percent_change
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +30,14 @@ def results() -> dict[str, Result]:
 def test_the_committed_page_is_what_the_committed_results_give(results: dict[str, Result]) -> None:
     """Run `immiscible evidence write` where this fails."""
     assert document(results, BENCHMARKS) == (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_has_the_headline_that_the_results_give(results: dict[str, Result]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert with_headline(readme, results) == readme
+    assert with_headline(readme, {}) != readme
+    with pytest.raises(ValueError, match="the README lacks <!-- headline -->"):
+        with_headline("no marks", results)
 
 
 def test_every_picture_and_link_is_there(results: dict[str, Result]) -> None:
@@ -78,4 +93,4 @@ def test_another_number_gives_another_page(results: dict[str, Result], tmp_path:
 
 
 def test_without_results_the_page_says_so() -> None:
-    assert "Nothing has been measured yet." in document({}, BENCHMARKS)
+    assert "Nothing has been measured with 3 seeds yet." in document({}, BENCHMARKS)

@@ -15,6 +15,7 @@ from immiscible_diffusion.evidence import (
     listed_comparisons,
     read_result,
     run_listed,
+    write_result,
 )
 
 PLAN = Plan(("independent", "nearest:2"), seeds=2, evaluations=(1, 2), judged_at=2, points=2, count=80)
@@ -63,6 +64,8 @@ def test_finished_runs_are_measured_from_other_starts(made: Places) -> None:
         if (a.pairing, a.seed, a.start, a.features) == ("nearest:2", 1, "gaussian", features[0])
     )
     assert again.frechet == {n: score.frechet for n, score in curve.points[-1].scores.items()}
+    values = {a.start: a.frechet[2] for a in result.again if (a.pairing, a.seed) == ("nearest:2", 1)}
+    assert len(set(values.values())) == 3
     assert 0.8 < result.marginals["nearest:2"]["std"] < 1 == round(result.marginals["independent"]["std"], 2)
 
 
@@ -70,6 +73,19 @@ def test_what_is_done_is_not_done_again(made: Places) -> None:
     before = (made.results / "tiny.json").read_bytes()
     assert list(run_listed(listed(), made, lambda _: pytest.fail("trained again"))) == []
     assert (made.results / "tiny.json").read_bytes() == before
+
+
+def test_what_was_not_asked_of_finished_runs_is_asked_without_training(made: Places, tmp_path: Path) -> None:
+    whole = read_result(made.results / "tiny.json")
+    write_result(dataclasses.replace(whole, again=whole.again[:-6]), tmp_path)
+    places = dataclasses.replace(made, results=tmp_path)
+    (result,) = run_listed(listed(), places, lambda _: pytest.fail("trained again"))
+    assert set(map(str, result.again)) == set(map(str, whole.again))
+    assert result.runs == whole.runs
+    # Where the trained network is gone, the run stays as it is.
+    write_result(dataclasses.replace(whole, again=()), tmp_path)
+    gone = dataclasses.replace(places, runs=tmp_path / "nowhere")
+    assert list(run_listed(listed(), gone, lambda _: pytest.fail("trained again"))) == []
 
 
 def test_pairings_can_be_added(made: Places, tmp_path: Path) -> None:

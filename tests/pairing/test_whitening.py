@@ -68,3 +68,13 @@ def test_what_does_not_fit_is_refused() -> None:
         whitening(torch.ones(4, 6))
     with pytest.raises(ValueError, match="2 or more of at most 4096 values each, got 1 of 6"):
         whitening(torch.ones(1, 6))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_noise_keeps_the_type_and_starts_from_the_same_draw(dtype: torch.dtype) -> None:
+    images = spread_images(64).to(dtype)
+    pairing = Nearest(k=8, whitening=whitening(images))
+    noise = pairing(images, generator=torch.Generator().manual_seed(3))
+    assert noise.dtype == dtype and noise.shape == images.shape
+    again = pairing(images, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(noise, again)

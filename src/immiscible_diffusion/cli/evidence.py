@@ -61,18 +61,27 @@ def show(results: Path = Path("results")) -> None:
 
 
 def write(
-    results: Path = Path("results"), benchmarks: Path = Path("benchmarks/results"), docs: Path = Path("docs")
+    results: Path = Path("results"),
+    benchmarks: Path = Path("benchmarks/results"),
+    docs: Path = Path("docs"),
+    readme: Path = Path("README.md"),
 ) -> None:
-    """Write docs/results.md and its pictures from the JSONs; no number in them is typed.
+    """Write docs/results.md, its pictures and the README's headline from the JSONs; no number is typed.
 
     Args:
         results: Folder of the results.
         benchmarks: Folder of the benchmarks' results.
         docs: Folder to write to.
+        readme: File whose headline is renewed.
     """
-    from immiscible_diffusion.evidence import read_results, write_document
+    from immiscible_diffusion.atomic_files import write_text
+    from immiscible_diffusion.evidence import read_results, with_headline, write_document
 
-    print(f"Wrote {write_document(read_results(results), benchmarks, docs)} and docs/images/results-*.png")
+    found = read_results(results)
+    renewed = with_headline(readme.read_text(encoding="utf-8"), found)
+    page = write_document(found, benchmarks, docs)
+    write_text(readme, renewed)
+    print(f"Wrote {page}, {docs / 'images' / 'results-*.png'} and the headline of {readme}")
 
 
 ACTIONS: dict[str, Callable[..., None]] = {"run": run, "list": show, "write": write}

@@ -2,35 +2,65 @@
 
 from statistics import mean
 
+from immiscible_diffusion.comparison import Estimate, mean_over_seeds
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.evidence.effects import Effect, effects
+from immiscible_diffusion.evidence.effects import Effect, effects, shown_change
 from immiscible_diffusion.evidence.harm import harm
 from immiscible_diffusion.evidence.result import Result
 
+FEWEST_SEEDS = 3
+
 
 def headline(results: dict[str, Result]) -> str:
-    """What the pairing that helps most often does, at few evaluations and at many."""
-    found = _unconditional(results)
+    """What the pairing that helps most at few evaluations does, and the one that helps without harm."""
+    # One seed or two bound nothing.
+    found = [effect for effect in _unconditional(results) if len(effect.change.per_seed) >= FEWEST_SEEDS]
     if not found:
-        return "Nothing has been measured yet.\n"
-    few, many = _at(found, results, 0), _at(found, results, -1)
-    helped = {
-        name: [e for e in few if e.pairing == name and e.outcome == "helps"]
-        for name in dict.fromkeys(effect.pairing for effect in few)
-    }
-    # Of those tried in every comparison, the one that helps in most, then by most.
-    everywhere = [
-        name for name in helped if sum(e.pairing == name for e in few) == len({e.comparison for e in few})
+        return f"Nothing has been measured with {FEWEST_SEEDS} seeds yet.\n"
+    comparisons = {effect.comparison for effect in found}
+    tried: dict[str, set[str]] = {}
+    for effect in found:
+        tried.setdefault(effect.pairing, set()).add(effect.comparison)
+    everywhere = [name for name in tried if tried[name] == comparisons] or list(tried)
+    few = _at(found, results, 0)
+
+    def worth(name: str) -> tuple[int, float]:
+        own = [e for e in few if e.pairing == name]
+        return sum(e.outcome == "helps" for e in own), -_mean(own, name)
+
+    best = max(everywhere, key=worth)
+    sentences = [
+        f"With {FEWEST_SEEDS} seeds or more ({say.listed(sorted(comparisons))}; small networks on a CPU, "
+        "Fréchet distance in a small classifier's features, which is not FID), and of the pairings tried in "
+        f"all of it, `{best}` does best with few network evaluations: {_by_count(found, results, best)}."
     ]
-    best = max(everywhere or list(helped), key=lambda name: (len(helped[name]), -_mean(few, name)))
-    mine, later = [e for e in few if e.pairing == best], [e for e in many if e.pairing == best]
-    return (
-        f"With the fewest evaluations, `{best}` changes the distance by {_listed(mine)} (95 % intervals "
-        f"over seeds), and stands out as better in {sum(e.outcome == 'helps' for e in mine)} of {len(mine)} "
-        f"comparisons, as worse in {sum(e.outcome == 'harms' for e in mine)}; with the most by "
-        f"{_listed(later)}: better in {sum(e.outcome == 'helps' for e in later)}, worse in "
-        f"{sum(e.outcome == 'harms' for e in later)}.\n"
-    )
+    safe = [
+        name
+        for name in everywhere
+        if not any(e.pairing == name and e.outcome in ("harms", "diverged") for e in found)
+        and any(e.pairing == name and e.outcome == "helps" for e in found)
+    ]
+    if safe and (safest := max(safe, key=worth)) != best:
+        sentences.append(
+            f"Of those that nowhere harm beyond seed noise, `{safest}` does: "
+            f"{_by_count(found, results, safest)}."
+        )
+    if not safe:
+        sentences.append("None helps anywhere without harming beyond seed noise elsewhere.")
+    return " ".join(sentences) + "\n"
+
+
+def _by_count(found: list[Effect], results: dict[str, Result], pairing: str) -> str:
+    """A pairing's changes at the fewest evaluations and the most, comparison by comparison."""
+    said = []
+    for place, name in ((0, "fewest"), (-1, "most")):
+        chosen = [e for e in _at(found, results, place) if e.pairing == pairing]
+        counts = say.listed([str(n) for n in sorted({e.evaluations for e in chosen})])
+        said.append(
+            f"with the {name} ({counts}) "
+            + say.listed([f"{_with_interval(e)} on {e.comparison}" for e in chosen])
+        )
+    return ", ".join(said)
 
 
 def answers(results: dict[str, Result]) -> str:
@@ -59,6 +89,7 @@ def answers(results: dict[str, Result]) -> str:
         ),
         harm(results),
         _conditional(results),
+        _other_features(results),
         _copies(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -136,6 +167,45 @@ def _conditional(results: dict[str, Result]) -> str:
     return "\n".join([question, *lines]) if lines else ""
 
 
+def _other_features(results: dict[str, Result]) -> str:
+    """The same images in the features of another network: do both call the same pairings better?"""
+    lines = [
+        f"| {name}, {pairing} | " + " | ".join(map(shown_change, changes)) + " |"
+        for name, result in results.items()
+        for pairing, changes in _by_features(result).items()
+    ]
+    if not lines:
+        return ""
+    return "\n".join(
+        [
+            "**Do other features say the same?** Change against vanilla at the most evaluations, in the "
+            "features used everywhere else here, and in the second network's:\n",
+            "| comparison, pairing | first | second |",
+            "|---|---:|---:|",
+            *lines,
+        ]
+    )
+
+
+def _by_features(result: Result) -> dict[str, list[Estimate]]:
+    """Each pairing's change at the most evaluations, one for each of two feature networks."""
+    most, base = result.comparison.evaluations[-1], result.comparison.baseline
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for one in result.again:
+        if one.start == "gaussian":
+            found.setdefault((one.pairing, one.features), {})[one.seed] = one.frechet[most]
+    networks = list(dict.fromkeys(features for _, features in found))
+    changes = {}
+    for pairing in dict.fromkeys(pairing for pairing, _ in found if pairing != base):
+        each = [(found.get((pairing, f), {}), found.get((base, f), {})) for f in networks]
+        if len(networks) == 2 and all(own.keys() & vanilla.keys() for own, vanilla in each):
+            changes[pairing] = [
+                mean_over_seeds([(own[s] - vanilla[s]) / mean(vanilla.values()) for s in own if s in vanilla])
+                for own, vanilla in each
+            ]
+    return changes
+
+
 def _copies(results: dict[str, Result]) -> str:
     lines = []
     for name, result in results.items():
@@ -178,13 +248,9 @@ def _mean(found: list[Effect], pairing: str) -> float:
     return mean(e.change.value for e in found if e.pairing == pairing)
 
 
-def _listed(found: list[Effect]) -> str:
-    return say.listed([f"{_with_interval(e)} on {e.comparison}" for e in found])
-
-
 def _with_interval(effect: Effect) -> str:
     interval = effect.change.interval
-    ends = f" ({_percent(interval.low)} to {_percent(interval.high)})" if interval else ""
+    ends = f" ({_percent(interval.low)} to {_percent(interval.high)})" if interval else " (one seed)"
     return f"{_percent(effect.change.value)}{ends}"
 
 

@@ -14,6 +14,7 @@ from immiscible_diffusion.evidence.paper import paper_rows
 from immiscible_diffusion.evidence.pictures import effects_picture
 from immiscible_diffusion.evidence.result import Result
 
+MARKS = ("<!-- headline -->", "<!-- /headline -->")
 OPENING = """\
 # Results
 
@@ -34,6 +35,8 @@ not looked at.
 def document(results: dict[str, Result], benchmarks: Path) -> str:
     """The page as Markdown. results: by name. benchmarks: folder of the benchmarks' JSONs."""
     questions = {one.name: one.question for one in listed_comparisons()}
+    # Vanilla alone is no comparison yet.
+    results = {name: result for name, result in results.items() if effects(result)}
     names = [name for name in questions if name in results]
     names += [name for name in results if name not in questions]  # of other machines
     shown = {name: results[name] for name in names}
@@ -46,9 +49,21 @@ def document(results: dict[str, Result], benchmarks: Path) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
+def with_headline(readme: str, results: dict[str, Result]) -> str:
+    """Put the headline between the marks that a README has for it. Raises ValueError where it has none."""
+    before, begun, rest = readme.partition(MARKS[0])
+    _, ended, after = rest.partition(MARKS[1])
+    if not begun or not ended:
+        raise ValueError(f"the README lacks {MARKS[0]} and {MARKS[1]}; put them where the headline belongs")
+    shown = {name: result for name, result in results.items() if effects(result)}
+    return f"{before}{MARKS[0]}\n{headline(shown)}{MARKS[1]}{after}"
+
+
 def write_document(results: dict[str, Result], benchmarks: Path, docs: Path) -> Path:
     """Write results.md into `docs` and its pictures into `docs`/images."""
     for name, result in results.items():
+        if not effects(result):
+            continue
         title = f"{name}, {result.comparison.feature_network} features"
         write_bytes(docs / "images" / f"results-{name}.png", effects_picture(effects(result), title))
     path = docs / "results.md"
@@ -112,7 +127,7 @@ def _section(result: Result, question: str) -> str:
     return "\n".join(
         [
             f"### {result.name}\n",
-            f"{question}\n",
+            *([f"{question}\n"] if question else []),
             f"![Change of the distance by pairing](images/results-{result.name}.png)\n",
             markdown_table(table),
             f"Settings: {values}; {images}. Made on {environment['hardware']} (GPU: "

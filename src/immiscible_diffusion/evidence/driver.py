@@ -108,7 +108,7 @@ def run_listed(
         keys = [key for key in order if key in curves] + [key for key in curves if key not in order]
         result = Result(
             listed.name,
-            f"immiscible evidence run {listed.name}",
+            listed.command or f"immiscible evidence run {listed.name}",
             Comparison(
                 experiment=listed.experiment.name,
                 baseline=listed.plan.baseline,

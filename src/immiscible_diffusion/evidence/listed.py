@@ -46,7 +46,7 @@ class Listed:
 
     plan: all pairings. fewer: those of them that are run with no more than `FEWER_SEEDS` seeds. again:
     images for each start and feature network that finished runs are measured with again; 0 for none.
-    compile: torch.compile the networks for training.
+    compile: torch.compile the networks for training. command: that makes it, where the driver's does not.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Listed:
     fewer: tuple[str, ...] = ()
     again: int = 2000
     compile: bool = False
+    command: str = ""
 
     def runs(self) -> list[tuple[str, Experiment]]:
         """All runs, by the name of their curve, in the order to make them in.

@@ -4,7 +4,7 @@ Command: immiscible train cifar10-flow --data PATH (or nothing: the hub's copy) 
 On a CPU: immiscible train cifar10-flow --network unet-small --batch-size 64 --steps 300
 Hardware: one A5000-class GPU. Duration: days.
 Paper: FID 4.92 vanilla, 3.56 nearest k=4, 5.02 assigned (later version of the paper).
-Ours: not run
+Ours: not run at this size; a small network for a CPU: `immiscible evidence run cifar10-flow`, docs/results.md
 """
 
 from immiscible_diffusion.experiment import Experiment
