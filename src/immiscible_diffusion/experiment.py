@@ -136,7 +136,7 @@ def from_json(text: str) -> Experiment:
 
 
 def trains(folder: Path, kind: str) -> bool:
-    """Whether a run folder's config.json says that it trains this kind; one that cannot be read says nothing."""
+    """Whether a run folder's config.json says that it trains this kind; a damaged one says nothing."""
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,9 +1,9 @@
 """Fine-tuning Stable Diffusion 1.4 on ImageNet-1k at 256×256, class names as prompts (Table 3: batch 512).
 
-Command, 4 GPUs of 48 GB (16 rows a piece): torchrun --nproc-per-node 4 -m immiscible_diffusion.cli
+Command: 4 GPUs of 48 GB (16 rows a piece): torchrun --nproc-per-node 4 -m immiscible_diffusion.cli
     train imagenet-fine-tune --data ILSVRC/imagenet-1k --precision bf16 --encode-precision bf16
     --accumulation 8 --pairing nearest --k 64
-Command, 8 GPUs: the same with --nproc-per-node 8 and --accumulation 4
+On 8 GPUs: the same with --nproc-per-node 8 and --accumulation 4
 On one GPU, an adapter: immiscible train imagenet-fine-tune --lora-rank 16 --batch-size 32 --accumulation 4
     --learning-rate 1e-4 --precision bf16
 Hardware: 4×A6000 in the paper. Duration: not run.

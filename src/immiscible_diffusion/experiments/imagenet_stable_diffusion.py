@@ -1,9 +1,9 @@
 """Stable Diffusion from scratch on ImageNet-1k at 256×256, class names as prompts (Table 3: batch 2,048).
 
-Command, 8 GPUs of 80 GB (32 rows a piece): torchrun --nproc-per-node 8 -m immiscible_diffusion.cli
+Command: 8 GPUs of 80 GB (32 rows a piece): torchrun --nproc-per-node 8 -m immiscible_diffusion.cli
     train imagenet-stable-diffusion --data ILSVRC/imagenet-1k --precision bf16 --encode-precision bf16
     --accumulation 8 --pairing nearest --k 64
-Command, 4 GPUs of 48 GB (16 rows a piece): the same with --nproc-per-node 4 and --accumulation 32
+On 4 GPUs of 48 GB (16 rows a piece): the same with --nproc-per-node 4 and --accumulation 32
 Hardware: 8×A800 or 4×A6000 in the paper. Duration: not run; the U-Net has 860 M parameters.
 Paper: (Table 4) best k 64. README of the authors: FID 17.92 vanilla, 16.84 nearest k=64, 16.43 assigned.
 Ours: not run
