@@ -1,77 +1,16 @@
-"""What pairing leaves of the noise's law once its images are forgotten: a mean and a std to start from.
+"""The marginal that a run's pairing leaves of its noise, kept in its folder, for sampling to start from."""
 
-Vanilla noise is N(0, I). Nearest noise is shorter, and leans where images do if it is not centred; a network
-trained with it has never seen N(0, I), which sampling starts from.
-"""
-
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from immiscible_diffusion.data import ImageData
-from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import Start
 from immiscible_diffusion.kept_tensors import keep_tensors, kept_tensors
-from immiscible_diffusion.pairing import Pairing, in_force
-from immiscible_diffusion.randomness import generator_for
+from immiscible_diffusion.noise_moments import DRAWN, Marginal, fitted_marginal, paired_rows
 from immiscible_diffusion.run_folder import read_experiment, stored_centre
 from immiscible_diffusion.runs import pairing_of
-from immiscible_diffusion.training import make_batch
-
-DRAWN = 16_384  # paired noises, of which the mean's length errs by √(D/N): 0.06 σ at 64 values, 0.43 at 3,072
-
-
-@dataclass(frozen=True, eq=False)
-class Marginal:
-    """A Gaussian like the noise that a pairing leaves. mean: [C, H, W]. std: of every value."""
-
-    mean: Tensor
-    std: float
-
-    def start(self, noise: Tensor) -> Tensor:
-        """Make of N(0, I) [B, C, H, W] what this marginal draws."""
-        return self.mean.to(noise) + self.std * noise
-
-
-def paired_rows(
-    experiment: Experiment, data: ImageData, pairing: Pairing, count: int, step: int = 0
-) -> tuple[Tensor, Tensor]:
-    """Draw `count` training images and the noise that the end of training pairs them with, [count, C, H, W].
-
-    step: another number draws other images and noises.
-    """
-    last = in_force(pairing, 1 - 1 / (2 * experiment.steps))
-    clean, drawn = [], []
-    for number in range(math.ceil(count / experiment.batch_size)):
-        at = (step + 1) * 1_000_000 + number
-        batch = make_batch(experiment, data, at % experiment.steps)
-        generator = generator_for(experiment.seed, "marginal", at)
-        clean.append(batch.clean)
-        drawn.append(last(batch.clean, generator=generator, condition=batch.condition))
-    return torch.cat(clean)[:count], torch.cat(drawn)[:count]
-
-
-def lean(clean: Tensor, noise: Tensor, centre: Tensor) -> float:
-    """Mean projection of paired noise on the direction of its image minus `centre`, in σ; 0 for vanilla."""
-    directions = torch.nn.functional.normalize((clean - centre).flatten(1), dim=1)
-    return float((noise.flatten(1) * directions).sum(dim=1).mean())
-
-
-def fitted_marginal(noise: Tensor) -> Marginal:
-    """Fit mean and std to noise [N, C, H, W].
-
-    The mean is shrunk towards 0 by what N draws of it err (James and Stein's estimator), since in many
-    dimensions that alone would be as long as a true shift.
-    """
-    mean = noise.double().mean(dim=0)
-    std = float((noise - mean).square().mean().sqrt())
-    error = (mean.numel() - 2) * std**2 / len(noise)
-    kept = max(0.0, 1 - error / max(float(mean.square().sum()), 1e-300))
-    return Marginal((kept * mean).float(), std)
 
 
 def start_of_run(folder: Path, name: str, data: Callable[[], ImageData]) -> Start | None:

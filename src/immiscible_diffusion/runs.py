@@ -16,7 +16,16 @@ from immiscible_diffusion.data import ImageData, source_rows, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import sample_sheet
 from immiscible_diffusion.networks import build_network
-from immiscible_diffusion.pairing import Pairing, Semidiscrete, is_whitened, pairing_from_name, whitening
+from immiscible_diffusion.noise_moments import DRAWN, fitted_marginal, paired_rows
+from immiscible_diffusion.pairing import (
+    Pairing,
+    Semidiscrete,
+    is_rescaled,
+    is_whitened,
+    pairing_from_name,
+    unscaled_name,
+    whitening,
+)
 from immiscible_diffusion.processes import all_or_none
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import (
@@ -113,7 +122,7 @@ def open_run(
 def pairing_of(
     experiment: Experiment, data: ImageData, centre: Tensor, coupling: Semidiscrete | None = None
 ) -> Pairing:
-    """Build an experiment's pairing with what it needs of its data: the fit, or the principal axes.
+    """Build an experiment's pairing with what it needs of its data: a fit, axes, the moments of its noise.
 
     coupling: the fit, where it has been read. Raises ValueError where one is missing, or images are too large
     for their axes.
@@ -124,7 +133,11 @@ def pairing_of(
     if is_whitened(experiment.pairing):
         pixels = torch.cat([data.pixels, data.pixels.flip(-1)]) if experiment.flip else data.pixels
         axes = whitening(to_clean(pixels, experiment.image_std))
-    return pairing_from_name(experiment.pairing, centre, coupling, axes)
+    if not is_rescaled(experiment.pairing):
+        return pairing_from_name(experiment.pairing, centre, coupling, axes)
+    unscaled = pairing_from_name(unscaled_name(experiment.pairing), centre, whitening=axes)
+    left = fitted_marginal(paired_rows(experiment, data, unscaled, DRAWN)[1])
+    return pairing_from_name(experiment.pairing, centre, whitening=axes, moments=(left.mean, left.std))
 
 
 def advance(

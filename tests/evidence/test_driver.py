@@ -110,6 +110,19 @@ def test_other_settings_are_refused(made: Places) -> None:
         list(run_listed(other, made, lambda _: None))
 
 
+def test_a_setting_that_came_later_was_at_its_default(made: Places, tmp_path: Path) -> None:
+    whole = read_result(made.results / "tiny.json")
+    settings = {name: value for name, value in whole.comparison.settings.items() if name != "clip_norm"}
+    older = dataclasses.replace(
+        whole, comparison=dataclasses.replace(whole.comparison, settings=settings), again=()
+    )
+    places = Places(tmp_path, tmp_path / "runs")
+    write_result(older, tmp_path)
+    assert list(run_listed(listed(), places, lambda _: None)) == []
+    with pytest.raises(ValueError, match=r"clip_norm 1.0 → 2.0"):
+        list(run_listed(listed(experiment=small(clip_norm=2.0)), places, lambda _: None))
+
+
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "tiny.json").write_text(json.dumps({"format": "something else"}))
     with pytest.raises(ValueError, match=r"tiny.json' cannot be read .*evidence run"):

@@ -92,7 +92,7 @@ INVALID = [
     (
         "nearest:uncentered",
         "'uncentered'; did you mean 'uncentred'? valid: batch, centred, coarse2, coarse4, dot, from50, l2, "
-        "uncentred, until50, whitened",
+        "rescaled, uncentred, until50, whitened",
     ),
     ("nearest:8:wat", "unknown option in pairing 'nearest:8:wat': 'wat'"),
     ("nearest:", "unknown option in pairing 'nearest:': ''"),

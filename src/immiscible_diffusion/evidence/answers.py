@@ -84,6 +84,15 @@ def answers(results: dict[str, Result]) -> str:
         _against(
             found,
             results,
+            "**Does it help to bring paired noise back to the mean and std of N(0, I)?**",
+            [
+                ("nearest:8", "nearest:8:rescaled"),
+                ("nearest:8:coarse2", "nearest:8:coarse2:rescaled"),
+            ],
+        ),
+        _against(
+            found,
+            results,
             "**Does it help to stop pairing half-way through training?**",
             [("nearest:8", "nearest:8:until50"), ("assigned", "assigned:until50")],
         ),

@@ -171,7 +171,9 @@ def _settings(listed: Listed) -> dict[str, Any]:
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
-    differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    # A setting that came later was at its default before.
+    before = {field.name: field.default for field in dataclasses.fields(Experiment)} | before
+    differing = [name for name in now if before.get(name) != now[name]]
     if differing:
         text = ", ".join(f"{name} {before.get(name)!r} → {now.get(name)!r}" for name in differing)
         raise ValueError(

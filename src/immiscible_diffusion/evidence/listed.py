@@ -15,6 +15,8 @@ DIGITS = (
     "assigned",
     "nearest:8:until50",
     "nearest:8:coarse2",
+    "nearest:8:coarse2:rescaled",
+    "nearest:8:rescaled",
     "nearest:8:uncentred",
     "nearest:8:dot",
     "nearest:4",
@@ -36,6 +38,7 @@ LARGER = (
     "nearest:8:until50",
     "nearest:8:uncentred",
     "nearest:8:coarse2",
+    "nearest:8:coarse2:rescaled",
 )
 FEWER_SEEDS = 3
 

@@ -17,14 +17,8 @@ from immiscible_diffusion.evaluation import Reference, distances
 from immiscible_diffusion.evidence.result import Again
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import Start
-from immiscible_diffusion.paired_marginal import (
-    DRAWN,
-    Marginal,
-    fitted_marginal,
-    lean,
-    marginal_of_run,
-    paired_rows,
-)
+from immiscible_diffusion.noise_moments import DRAWN, Marginal, fitted_marginal, lean, paired_rows
+from immiscible_diffusion.paired_marginal import marginal_of_run
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.randomness import derived_seed
 from immiscible_diffusion.run_folder import stored_centre

@@ -6,9 +6,17 @@ from immiscible_diffusion.pairing.background import paired
 from immiscible_diffusion.pairing.blocks import assign_in_blocks
 from immiscible_diffusion.pairing.dual_fitting import Duals, fit_duals
 from immiscible_diffusion.pairing.independent import Independent
-from immiscible_diffusion.pairing.naming import canonical_name, is_staged, is_whitened, pairing_from_name
+from immiscible_diffusion.pairing.naming import (
+    canonical_name,
+    is_rescaled,
+    is_staged,
+    is_whitened,
+    pairing_from_name,
+    unscaled_name,
+)
 from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
+from immiscible_diffusion.pairing.rescaled import Rescaled
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete, fit_semidiscrete
 from immiscible_diffusion.pairing.skew import Skew, measure_skew
 from immiscible_diffusion.pairing.staged import Staged, in_force
@@ -23,6 +31,7 @@ __all__ = [
     "Independent",
     "Nearest",
     "Pairing",
+    "Rescaled",
     "Semidiscrete",
     "Skew",
     "Staged",
@@ -32,10 +41,12 @@ __all__ = [
     "fit_duals",
     "fit_semidiscrete",
     "in_force",
+    "is_rescaled",
     "is_staged",
     "is_whitened",
     "measure_skew",
     "paired",
     "pairing_from_name",
+    "unscaled_name",
     "whitening",
 ]

@@ -10,6 +10,7 @@ from immiscible_diffusion.pairing.assigned import Assigned
 from immiscible_diffusion.pairing.independent import Independent
 from immiscible_diffusion.pairing.nearest import Nearest, Rule
 from immiscible_diffusion.pairing.protocol import Pairing
+from immiscible_diffusion.pairing.rescaled import Rescaled
 from immiscible_diffusion.pairing.semidiscrete import Semidiscrete
 from immiscible_diffusion.pairing.staged import Staged
 from immiscible_diffusion.pairing.suggestions import unknown
@@ -17,7 +18,7 @@ from immiscible_diffusion.pairing.within import GROUP, AssignedWithin
 
 NAMES = ("independent", "nearest", "assigned", "semidiscrete")
 WITHIN = "assigned:within"
-OPTIONS = ("l2", "dot", "centred", "uncentred", "batch", "coarse2", "coarse4", "whitened")
+OPTIONS = ("l2", "dot", "centred", "uncentred", "batch", "coarse2", "coarse4", "whitened", "rescaled")
 STAGES = ("from50", "until50")
 
 
@@ -30,6 +31,7 @@ class _Named(NamedTuple):
     centring: str = "centred"
     view: int | None = None
     whitened: bool = False
+    rescaled: bool = False
 
 
 def pairing_from_name(
@@ -37,28 +39,33 @@ def pairing_from_name(
     centre: Tensor | None = None,
     semidiscrete: Semidiscrete | None = None,
     whitening: Tensor | None = None,
+    moments: tuple[Tensor, float] | None = None,
 ) -> Pairing:
     """Build the pairing that a short name stands for.
 
     name: "independent", "assigned", "assigned:within[:GROUP]" (rows of one class, or GROUP, by default 32, of
         like embeddings), "semidiscrete" or
-        `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened]`; by default k = 8, rule
-        "l2", centred, and no view; coarse2 chooses on the image pooled to blocks of 2×2. "nearest" and
-        "assigned" may end in ":untilP" or ":fromP": paired in the first P percent of training, or after them.
+        `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened][:rescaled]`; by default
+        k = 8, rule "l2", centred, and no view; coarse2 chooses on the image pooled to blocks of 2×2.
+        "nearest" and "assigned" may end in ":untilP" or ":fromP": paired in the first P percent of training,
+        or after them.
     centre: the data set's mean image, which a centred "nearest" chooses against.
     semidiscrete: what was fitted to the data set, which "semidiscrete" is.
     whitening: `whitening(images)` of the data set, which a whitened "nearest" chooses by.
+    moments: mean and std of the noise of `unscaled_name(name)` over the data set, which a rescaled "nearest"
+        is brought back from.
     Raises ValueError for an unknown name or option (with the nearest valid one), for a centred name without a
-    centre, a whitened one without a whitening, and for "semidiscrete" without its fit.
+    centre, a whitened one without a whitening, a rescaled one without moments, and for "semidiscrete" without
+    its fit.
     """
     name, stage = _stage(name)
     if stage is not None:
-        return Staged(pairing_from_name(name, centre, semidiscrete, whitening), *stage)
+        return Staged(pairing_from_name(name, centre, semidiscrete, whitening, moments), *stage)
     group = _within(name)
     if group is not None:
         return AssignedWithin(group=group)
     named = _parsed(name)
-    kind, k, rule, centring, view, whitened = named
+    kind, k, rule, centring, view, whitened, rescaled = named
     if kind == "semidiscrete":
         if semidiscrete is None:
             raise ValueError(
@@ -80,7 +87,15 @@ def pairing_from_name(
         )
     chosen = {"centred": centre, "uncentred": None, "batch": "batch"}[centring]
     axes = whitening if whitened else None
-    return Nearest(k=k, rule=rule, centre=chosen, view=view, whitening=axes)  # type: ignore[arg-type]
+    nearest = Nearest(k=k, rule=rule, centre=chosen, view=view, whitening=axes)  # type: ignore[arg-type]
+    if not rescaled:
+        return nearest
+    if moments is None:
+        raise ValueError(
+            f"pairing {name!r} is rescaled and the mean and std of its noise were not given; measure them on "
+            f"{unscaled_name(name)!r} over the data set"
+        )
+    return Rescaled(nearest, *moments)
 
 
 def canonical_name(name: str) -> str:
@@ -98,6 +113,17 @@ def canonical_name(name: str) -> str:
         return WITHIN if group == GROUP else f"{WITHIN}:{group}"
     named = _parsed(name)
     return _written(named) if named.kind == "nearest" else named.kind
+
+
+def is_rescaled(name: str) -> bool:
+    """Whether the noise of this name's pairing is brought back to the mean and std of N(0, I)."""
+    return "rescaled" in canonical_name(name).split(":")
+
+
+def unscaled_name(name: str) -> str:
+    """The same pairing throughout training, before it is rescaled."""
+    base = canonical_name(_stage(name)[0])
+    return ":".join(part for part in base.split(":") if part != "rescaled")
 
 
 def is_whitened(name: str) -> bool:
@@ -145,7 +171,7 @@ def _parsed(name: str) -> _Named:
         raise ValueError(unknown("pairing", kind, NAMES))
     if kind != "nearest" and options:
         raise ValueError(f"pairing {kind!r} takes no options, got {name!r}; write {kind!r}")
-    k, rule, centring, view, whitened = 8.0, "l2", "centred", None, False
+    k, rule, centring, view, whitened, rescaled = 8.0, "l2", "centred", None, False, False
     seen = set[str]()
     for option in options:
         number = _number(option)
@@ -154,6 +180,7 @@ def _parsed(name: str) -> _Named:
             raise ValueError(unknown(f"option in pairing {name!r}:", option, OPTIONS + STAGES))
         aspect = "k" if number is not None else "rule" if option in ("l2", "dot") else "centring"
         aspect = "view" if coarse else "metric" if option == "whitened" else aspect
+        aspect = "scale" if option == "rescaled" else aspect
         if aspect in seen:
             raise ValueError(f"pairing {name!r} gives its {aspect} twice; keep one")
         seen.add(aspect)
@@ -163,6 +190,8 @@ def _parsed(name: str) -> _Named:
             view = int(coarse[1])
         elif aspect == "metric":
             whitened = True
+        elif aspect == "scale":
+            rescaled = True
         elif aspect == "rule":
             rule = option
         else:
@@ -172,13 +201,14 @@ def _parsed(name: str) -> _Named:
     view = None if view == 1 else view
     if whitened and view is not None:
         raise ValueError(f"pairing {name!r} chooses both whitened and coarse; keep one")
-    return _Named(kind, checked.k, checked.rule, centring, view, whitened)
+    return _Named(kind, checked.k, checked.rule, centring, view, whitened, rescaled)
 
 
 def _written(named: _Named) -> str:
     shown = [part for part in (named.rule, named.centring) if part not in ("l2", "centred")]
     shown += [] if named.view is None else [f"coarse{named.view}"]
     shown += ["whitened"] if named.whitened else []
+    shown += ["rescaled"] if named.rescaled else []
     return ":".join(["nearest", str(named.k), *shown])
 
 
