@@ -81,7 +81,9 @@ def listed_comparisons() -> tuple[Listed, ...]:
     """Every comparison of the evidence."""
     digits = Plan(DIGITS + DIGITS_TOO, seeds=5, points=4, count=2000)
     larger = Plan(LARGER, seeds=3, points=2, count=2000)
-    cifar10 = dataclasses.replace(larger, pairings=LARGER[:3], count=1000, features="resnet")
+    cifar10 = dataclasses.replace(
+        larger, pairings=(*LARGER[:3], "nearest:8:coarse2"), count=1000, features="resnet"
+    )
     flow = named_experiment("digits-flow")
     return (
         Listed(
