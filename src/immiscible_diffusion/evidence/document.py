@@ -9,6 +9,7 @@ from immiscible_diffusion.comparison import Table, markdown_table, summarize
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.answers import answers, headline
 from immiscible_diffusion.evidence.effects import effects, percent_change
+from immiscible_diffusion.evidence.latents import latent_section
 from immiscible_diffusion.evidence.listed import listed_comparisons
 from immiscible_diffusion.evidence.paper import paper_rows
 from immiscible_diffusion.evidence.pictures import effects_picture
@@ -46,7 +47,8 @@ def document(results: dict[str, Result], benchmarks: Path) -> str:
     parts += ["## The paper's tables and figures\n", _paper(results, benchmarks)]
     parts += ["## Every comparison\n"]
     parts += [_section(result, questions.get(name, "")) for name, result in shown.items()]
-    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+    parts += [latent_section(benchmarks / "latents")]
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
 
 
 def with_headline(readme: str, results: dict[str, Result]) -> str:

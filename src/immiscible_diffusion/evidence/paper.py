@@ -10,6 +10,7 @@ import numpy as np
 
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison import mean_over_seeds, summarize
+from immiscible_diffusion.evidence.latents import latent_words
 from immiscible_diffusion.evidence.result import Result
 
 NOT_RUN = "not run"
@@ -140,14 +141,14 @@ def paper_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, 
             "§4.3",
             "ImageNet-256, Stable Diffusion, from scratch and fine-tuned: FID",
             "17.92 → 16.84, 11.45 → 10.38",
-            NOT_RUN,
+            NOT_RUN + latent_words(benchmarks / "latents"),
             "needs ImageNet, SD weights and days of eight GPUs",
         ),
         PaperRow(
             "§4.3",
             "MS-COCO, Stable Diffusion; CLIPScore",
             "no loss of prompt following",
-            NOT_RUN,
+            NOT_RUN + latent_words(benchmarks / "latents"),
             "needs MS-COCO, SD and CLIP weights and days of eight GPUs",
         ),
         PaperRow(

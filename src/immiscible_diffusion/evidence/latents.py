@@ -1,0 +1,61 @@
+"""What `compare` found for small text-to-image models, as a section of docs/results.md."""
+
+from pathlib import Path
+
+import numpy as np
+
+from immiscible_diffusion.comparison import (
+    Comparison,
+    comparison_from_json,
+    evaluations_table,
+    markdown_table,
+    summarize,
+)
+
+SHOWN = ("network", "steps", "batch_size", "learning_rate", "guidance", "prompt_dropout", "ema_decay")
+OPENING = """\
+Small text-to-image models on 64×64 images: latents of FLUX.2's tiny autoencoder, prompts read by an
+**untrained** text encoder, U-Nets of a few million parameters, a few hundred steps. Nothing here says how
+Stable Diffusion behaves; it says that the whole way works on real data, and whether a difference shows early.
+"""
+
+
+def latent_comparisons(folder: Path) -> dict[str, Comparison]:
+    """Read every results.json that `compare` wrote, kept as `folder`/NAME.json; none where there are none."""
+    return {path.stem: comparison_from_json(path.read_text(encoding="utf-8")) for path in _kept(folder)}
+
+
+def latent_section(folder: Path) -> str:
+    """The section as Markdown; empty where nothing was run."""
+    parts = [_shown(name, one, folder) for name, one in latent_comparisons(folder).items()]
+    return "\n".join(["## Text-to-image models (small)\n", OPENING, *parts]) if parts else ""
+
+
+def latent_words(folder: Path) -> str:
+    """What was run in their stead, for the paper's rows on Stable Diffusion."""
+    names = list(latent_comparisons(folder))
+    return "; small models only: [text-to-image](#text-to-image-models-small)" if names else ""
+
+
+def _kept(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.json"))
+
+
+def _shown(name: str, comparison: Comparison, folder: Path) -> str:
+    settings = comparison.settings
+    values = ", ".join(f"{key.replace('_', ' ')} {settings[key]}" for key in SHOWN if key in settings)
+    environment = comparison.environment
+    table = evaluations_table(comparison, summarize(comparison, np.random.default_rng(0)))
+    picture = f"![Samples by pairing, the same noise and prompts](images/latents-{name}.png)\n"
+    return "\n".join(
+        [
+            f"### {name}\n",
+            picture,
+            markdown_table(table),
+            f"Features: {comparison.feature_network}. Settings: {values}; {comparison.real_count:,} real "
+            f"images against {comparison.generated_count:,} generated. Made on {environment['hardware']}, "
+            f"torch {environment['torch']}. All numbers: "
+            f"[{name}.json](../benchmarks/results/{folder.name}/{name}.json). "
+            f"Again: `immiscible compare {comparison.experiment}`, as [written here](stable_diffusion.md).\n",
+        ]
+    )
