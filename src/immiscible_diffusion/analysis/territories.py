@@ -78,7 +78,7 @@ def plot_territories(shown: Territories) -> bytes:
         looks.items(), shown.images, shown.noise, shown.noisy, strict=True
     ):
         for end in noise[:WAYS]:
-            axes.plot(*torch.stack([image, end]).T, color=style.colour, linewidth=0.7, alpha=0.3)
+            axes.plot(*torch.stack([image, end]).T, color=style.colour, linewidth=0.9, alpha=0.5)
         axes.plot(*noisy.T, style.marker, color=style.colour, markersize=4, alpha=0.6, linestyle="none")
         axes.plot(*image, style.marker, color=style.colour, markersize=13, markeredgecolor=LIGHT.ink)
         entries[name] = line(style)

@@ -39,7 +39,7 @@ class Found:
 class Library:
     """Where to look; what is found there changes while the page is open."""
 
-    folders: tuple[Path, ...]
+    folders: tuple[Path, ...]  # none below another
 
     def found(self) -> Found:
         return find(self.folders)

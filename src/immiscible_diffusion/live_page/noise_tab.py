@@ -17,6 +17,7 @@ from immiscible_diffusion.live_page.shown import figure
 from immiscible_diffusion.pairing import Independent, Nearest, Pairing
 from immiscible_diffusion.randomness import generator_for
 
+USUAL_K = 8
 MOST_K, MOST_POINTS, ROWS, TIMES, ASKED = 64, 12, 2000, 12, 64
 
 
@@ -35,7 +36,8 @@ def noise_tab(library: Library) -> list[Chooser]:
         count = gr.Slider(2, MOST_POINTS, 6, step=1, label="Images")
     toy = gr.HTML(plane(1, 1, 6), label="Territories")
     gr.Markdown(
-        "### On real images\nThe same measured on the images that a run was trained on, at the k above."
+        "### On real images\nThe same measured on the images that a run was trained on, at the k above "
+        "(at 8 where it is 1)."
     )
     run = chooser(library, "Run whose images are looked at", image_runs)
     button = gr.Button("Measure the miscibility of these images", variant="primary")
@@ -71,12 +73,14 @@ def plane(k: Any, time: Any, count: Any) -> str:
         f"{len(shown.images)} images "
         f"still in play (e to the mean posterior entropy), at k = {nearest} and time {shown.time:g}."
     )
-    return figure(plot_territories(shown), f"Scatter of noisy points in the plane. {said}", said)
+    picture = plot_territories(shown)
+    return figure(picture, f"Scatter of noisy points in the plane. {said}", said, size="small")
 
 
 def real_curve(found: Found, name: Any, k: Any) -> str:
     """Measure the posterior entropy over time on a run's images, as HTML."""
-    nearest = max(2, whole("k", k, 1, MOST_K))
+    nearest = whole("k", k, 1, MOST_K)
+    nearest = USUAL_K if nearest == 1 else nearest
     folder = chosen("run", name, found.images)
     model, data = image_model(folder), images_of(folder)
     images = CleanImages(data.name, data.pixels[:ROWS], model.experiment.image_std, data.fingerprint)

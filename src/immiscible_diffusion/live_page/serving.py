@@ -7,6 +7,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import contextlib
+import signal
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +45,7 @@ def serve(
     """
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
     job = TrainingJob(trained_into, steps)
-    page = build_page(Library((*folders, trained_into)), job)
+    page = build_page(Library(_outermost([*folders, trained_into])), job)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=AT_ONCE)
     try:
         _, address, _ = page.launch(
@@ -64,7 +66,15 @@ def serve(
         )
         print(f"Page: {address} (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            page.block_thread()
+            # Stopped by another program as by a person.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            threading.Event().wait()
     finally:
         job.close()
         page.close(verbose=False)
+
+
+def _outermost(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Leave out folders that lie below another."""
+    whole = {folder.resolve() for folder in folders}
+    return tuple(dict.fromkeys(one for one in folders if not whole & set(one.resolve().parents)))

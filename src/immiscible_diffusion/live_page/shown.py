@@ -11,8 +11,8 @@ STYLE = """
 .gradio-container { max-width: 76rem !important; margin: 0 auto !important; }
 figure { margin: .4rem 0 1rem; }
 figure img { max-width: 100%; background: #ffffff; border-radius: 4px; }
-figure.pixels img { image-rendering: pixelated; }
 figcaption { font-size: .95rem; margin-top: .4rem; max-width: 58rem; user-select: text; }
+figure.small img { max-width: min(36rem, 100%); }
 .side { display: flex; flex-wrap: wrap; gap: 1.2rem; }
 .side > figure { flex: 1 1 18rem; max-width: 34rem; }
 .side img { width: 100%; }
@@ -23,10 +23,13 @@ iframe.report { width: 100%; height: 80vh; border: 1px solid #8888; border-radiu
 THINGS = {"png": "image/png", "gif": "image/gif"}
 
 
-def figure(content: bytes, alt: str, caption: str, kind: str = "png") -> str:
-    """A picture with its caption, as HTML; `alt` says what it shows."""
+def figure(content: bytes, alt: str, caption: str, kind: str = "png", size: str = "") -> str:
+    """A picture with its caption, as HTML; `alt` says what it shows. size: "small" for a narrow one."""
     uri = data_uri(THINGS[kind], content)
-    return f'<figure><img src="{uri}" alt="{escape(alt)}"><figcaption>{escape(caption)}</figcaption></figure>'
+    return (
+        f'<figure class="{size}"><img src="{uri}" alt="{escape(alt)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
 
 
 def side_by_side(figures: list[str]) -> str:

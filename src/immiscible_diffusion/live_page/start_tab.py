@@ -67,7 +67,7 @@ def what_was_found(library: Library) -> str:
         ("policies", found.policies),
         ("comparisons", found.comparisons),
     )
-    said = [f"{len(names)} {kind}" for kind, names in kinds if names]
+    said = [f"{kind} {len(names)}" for kind, names in kinds if names]
     places = ", ".join(f"<code>{escape(str(folder))}</code>" for folder in library.folders)
     return f"<p><strong>Found</strong> in {places}: {', '.join(said) or 'nothing yet'}.</p>"
 
