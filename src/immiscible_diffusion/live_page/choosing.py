@@ -29,7 +29,9 @@ def chooser(library: Library, label: str, names: Names, second: bool = False) ->
     """Put a list on the page."""
     offered = names(library.found())
     value = two_alike(offered)[second]
-    return Chooser(gr.Dropdown(choices=offered, value=value, label=label), names, second)
+    # Gradio knows the list as it was when it started; `chosen` knows it as it is.
+    component = gr.Dropdown(choices=offered, value=value, label=label, allow_custom_value=True)
+    return Chooser(component, names, second)
 
 
 def two_choosers(library: Library, names: Names) -> tuple[Chooser, Chooser]:
