@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-STEPS = 20  # of the training that the page offers
+STEPS = 6  # of the training that the page offers
 
 
 @dataclass(frozen=True)

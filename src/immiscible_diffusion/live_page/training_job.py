@@ -9,7 +9,7 @@ from immiscible_diffusion.comparison import Plan, run_comparison, write_report
 from immiscible_diffusion.experiments import named_experiment
 
 PAIRINGS = ("independent", "assigned:within")
-POINTS = 20  # measurements a run; the job also listens for a stop at each
+POINTS = 10  # measurements a run; the job also listens for a stop at each
 STEP = re.compile(r"(\d+)/(\d+) .*: step (\d+)/(\d+)")
 
 
