@@ -132,6 +132,8 @@ def edit(page: Any) -> None:
     page.get_by_role("button", name="Paint", exact=True).click()
     page.get_by_text("there is no image yet").first.wait_for()
     page.get_by_role("button", name="Take this image").click()
+    label = page.get_by_role("textbox", name="Class of the image")
+    page.wait_for_function("one => one.value === '0'", arg=label.element_handle())  # that of the first digit
     canvas = page.locator("canvas:visible").first
     page.wait_for_function("document.querySelector('.image-container canvas') !== null")
     page.wait_for_timeout(1500)  # the editor draws the image some frames after its canvas is there

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from immiscible_diffusion.generation import repaint
+from immiscible_diffusion.editing import pixel_space, repaint
 from immiscible_diffusion.live_page.choosing import Chooser, image_runs, two_choosers
 from immiscible_diffusion.live_page.found_runs import Found, Library, chosen, image_model, images_of
 from immiscible_diffusion.live_page.inputs import (
@@ -66,12 +66,12 @@ def edit_tab(library: Library) -> list[Chooser]:
         steps = gr.Slider(2, MOST_STEPS, 20, step=1, label="Sampler steps")
         rounds = gr.Slider(1, MOST_ROUNDS, 3, step=1, label="Times that each step is walked (resampling)")
         seed = gr.Number(0, label="Seed of the noise", precision=0)
-        wanted = gr.Textbox(EVERY_CLASS, label="Class (class-conditional runs)")
+        wanted = gr.Textbox("", label="Class of the image (class-conditional runs)")
     button = gr.Button("Paint", variant="primary")
     shown = gr.HTML(label="Painted")
 
     @answered
-    def taken(name: Any, number: Any) -> dict[str, Any]:
+    def taken(name: Any, number: Any) -> tuple[dict[str, Any], str]:
         return image_to_edit(library.found(), name, number)
 
     @answered
@@ -83,7 +83,7 @@ def edit_tab(library: Library) -> list[Chooser]:
     def paint(left: Any, right: Any, *given: Any) -> str:
         return painted(library.found(), [left, right], *given)
 
-    take.click(taken, [left, row], editor, api_name="take")
+    take.click(taken, [left, row], [editor, wanted], api_name="take")
     for slider in (share, across, down):
         slider.input(
             frame,
@@ -102,12 +102,13 @@ def edit_tab(library: Library) -> list[Chooser]:
     return list(choosers)
 
 
-def image_to_edit(found: Found, name: Any, row: Any) -> dict[str, Any]:
-    """Give an image of a run's data as an image editor takes it, enlarged by a whole factor."""
+def image_to_edit(found: Found, name: Any, row: Any) -> tuple[dict[str, Any], str]:
+    """Give an image of a run's data as an editor takes it, enlarged by a whole factor, and its class."""
     data = images_of(chosen("run", name, found.images))
-    pixels = data.pixels[whole("image", row, 0, len(data.pixels) - 1)]
-    picture = image_sheet(pixels[None], least_side=EDITOR_SIDE)
-    return {"background": picture, "layers": [], "composite": picture}
+    number = whole("image", row, 0, len(data.pixels) - 1)
+    picture = image_sheet(data.pixels[number][None], least_side=EDITOR_SIDE)
+    said = "" if data.labels is None else data.class_names[int(data.labels[number])]
+    return {"background": picture, "layers": [], "composite": picture}, said
 
 
 def painted(
@@ -130,6 +131,8 @@ def painted(
     if task not in (BRUSHED, FRAMED):
         raise ValueError(f"what to do must be one of {BRUSHED!r} and {FRAMED!r}")
     models = [image_model(chosen("run", name, found.images)) for name in dict.fromkeys(names)]
+    if wanted in (None, "", EVERY_CLASS) and any(one.experiment.class_conditional for one in models):
+        raise ValueError("these runs paint what belongs to a class; name that of the image")
     shape = same_images(models)
     pixels = pixels_of(image, shape)
     if task == FRAMED:
@@ -140,13 +143,14 @@ def painted(
     for model in models:
         columns.append(
             repaint(
-                model.experiment,
+                model.experiment.objective,
                 model.network,
+                pixel_space(model.experiment.image_std),
                 pixels,
                 hole,
                 evaluations,
-                generator_for(start, "editing"),
-                labels=labels_of(model, wanted, 1),
+                generator=generator_for(start, "editing"),
+                condition=labels_of(model, wanted, 1),
                 resampling=resampling,
             )
         )
