@@ -102,7 +102,7 @@ def test_territories_separate_as_k_grows_and_near_the_image() -> None:
 
 
 def test_a_training_is_stopped_by_its_own_page_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    job = TrainingJob(tmp_path / "job", steps=30)
+    job = TrainingJob(tmp_path / "job", steps=4)
     job.experiment = dataclasses.replace(job.experiment, batch_size=32)
     job.start("mine")
     with pytest.raises(ValueError, match="started on another page"):
