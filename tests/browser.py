@@ -24,11 +24,16 @@ def chromium() -> Iterator[Any]:
 
 
 def contrast(page: Any, selector: str) -> float:
-    """Ratio of the luminances of an element's text and the page's background (WCAG; 4.5 is asked for)."""
+    """Ratio of the luminances of an element's text and what is behind it (WCAG; 4.5 is asked for)."""
     colours = page.eval_on_selector(
         selector,
-        """element => [getComputedStyle(element).color, getComputedStyle(document.body).backgroundColor]
-            .map(said => said.match(/[\\d.]+/g).slice(0, 3).map(Number))""",
+        """element => {
+            let behind = element
+            const clear = one => /, 0\\)$|transparent/.test(getComputedStyle(one).backgroundColor)
+            while (behind.parentElement && clear(behind)) behind = behind.parentElement
+            return [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor]
+                .map(said => said.match(/[\\d.]+/g).slice(0, 3).map(Number))
+        }""",
     )
     light, dark = sorted(map(_luminance, colours), reverse=True)
     return (light + 0.05) / (dark + 0.05)

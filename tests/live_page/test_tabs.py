@@ -160,14 +160,16 @@ def edit(page: Any) -> None:
     page.get_by_text("75% of the pixels").wait_for()  # 4 × 4 of 8 × 8 stay
 
 
-def test_the_page_can_be_used_by_ear_and_keyboard(browser: Any, served: Served) -> None:
-    page, _ = opened(browser, served, color_scheme="dark")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_can_be_used_by_ear_and_keyboard(browser: Any, served: Served, scheme: str) -> None:
+    page, _ = opened(browser, served, color_scheme=scheme)
     assert page.evaluate("document.documentElement.lang") == "en"
     assert page.title() == "Immiscible diffusion: see it and touch it"
     assert page.get_by_role("heading", level=1).count() == 1
-    assert (
-        sum(page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")) < 200
-    )
+    bright = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    assert (sum(bright[:3]) > 600) == (scheme == "light")
+    for selector in ("h1", "p", "[role=tab]", "[role=tab][aria-selected=true]", "button.primary"):
+        assert contrast(page, selector) >= 4.5, selector
     tabs = page.get_by_role("tab")
     names = tabs.all_inner_texts()
     assert names == ["Start", "Sample", "Perturb", "Denoise", "Edit", "Noise", "Compare", "Robot"]

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -60,7 +61,7 @@ def serve(
             footer_links=[],
             enable_monitoring=False,
             ssr_mode=False,
-            theme=gr.themes.Default(font=FONTS, font_mono=("ui-monospace", "monospace")),
+            theme=_theme(),
             css=STYLE,
             app_kwargs={"middleware": [Middleware(Guard)]},
         )
@@ -72,6 +73,21 @@ def serve(
     finally:
         job.close()
         page.close(verbose=False)
+
+
+def _theme() -> Any:
+    """Gradio's own look with fonts that are here, and orange dark enough to read."""
+    plain = gr.themes.Default(font=FONTS, font_mono=("ui-monospace", "monospace"))
+    fills = {
+        f"button_primary_background_fill{when}": shade
+        for when, shade in {
+            "": "*primary_700",
+            "_dark": "*primary_700",
+            "_hover": "*primary_800",
+            "_hover_dark": "*primary_800",
+        }.items()
+    }
+    return plain.set(color_accent="*primary_700", **fills)
 
 
 def _outermost(folders: Sequence[Path]) -> tuple[Path, ...]:

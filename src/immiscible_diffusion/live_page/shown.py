@@ -16,6 +16,7 @@ figure.small img { max-width: min(36rem, 100%); }
 .side { display: flex; flex-wrap: wrap; gap: 1.2rem; }
 .side > figure { flex: 1 1 18rem; max-width: 34rem; }
 .side img { width: 100%; }
+.dark [role=tab][aria-selected=true] { color: var(--primary-400) !important; }
 progress { width: 100%; height: 1.2rem; }
 iframe.report { width: 100%; height: 80vh; border: 1px solid #8888; border-radius: 4px; }
 :focus-visible { outline: 3px solid #d55e00 !important; outline-offset: 2px; }
