@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser import chromium
+from tests.browser import chromium, contrast
 from tests.live_page.conftest import STEPS, Served, end, serve
 from tests.policy.conftest import recorded  # noqa: F401
 
