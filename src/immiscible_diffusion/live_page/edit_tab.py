@@ -131,10 +131,10 @@ def painted(
     if task not in (BRUSHED, FRAMED):
         raise ValueError(f"what to do must be one of {BRUSHED!r} and {FRAMED!r}")
     models = [image_model(chosen("run", name, found.images)) for name in dict.fromkeys(names)]
-    if wanted in (None, "", EVERY_CLASS) and any(one.experiment.class_conditional for one in models):
-        raise ValueError("these runs paint what belongs to a class; name that of the image")
     shape = same_images(models)
     pixels = pixels_of(image, shape)
+    if wanted in (None, "", EVERY_CLASS) and any(one.experiment.class_conditional for one in models):
+        raise ValueError("these runs paint what belongs to a class; name that of the image")
     if task == FRAMED:
         hole = _outside(shape[1:], share, across, down)
     else:
