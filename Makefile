@@ -1,15 +1,17 @@
-# Two jobs: `make demo` (train, compare, report) and `make test`. Each makes .venv when it is not there.
+# Two jobs: `make demo` (train, compare, report, and how to open the live page) and `make test`. Each makes .venv when it is not there.
 PYTHON ?= python3
 VENV := .venv
 # Where there is no NVIDIA GPU, and no local folder of wheels is set, PyTorch's own index has the build without CUDA.
 CPU_INDEX := $(shell command -v nvidia-smi >/dev/null 2>&1 || [ -n "$$PIP_FIND_LINKS" ] || echo "--extra-index-url https://download.pytorch.org/whl/cpu")
 
-.PHONY: demo test lint docs install clean
+.PHONY: demo test lint browser docs install clean
 
-demo: $(VENV)/evaluate
-	$(VENV)/bin/immiscible demo --out runs/demo
+demo: $(VENV)/pages
+	$(VENV)/bin/immiscible compare digits --out runs/demo
+	@echo "Open runs/demo/report.html in a browser: it says what happened."
+	@echo "Touch the models on a page of this machine: $(VENV)/bin/immiscible demo runs/demo"
 
-test: lint
+test: lint browser
 	$(VENV)/bin/pytest -n 2 --dist worksteal
 
 lint: $(VENV)/dev
@@ -17,6 +19,12 @@ lint: $(VENV)/dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# Chromium for the tests of pages: the one that is there, Debian's (as root), or Playwright's; without one they are skipped.
+browser: $(VENV)/dev
+	@command -v chromium >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y chromium; } || \
+	timeout 300 $(VENV)/bin/playwright install chromium || echo "No Chromium: the tests of pages will be skipped."
 
 docs: $(VENV)/dev
 	$(VENV)/bin/mkdocs build --strict

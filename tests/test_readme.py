@@ -77,7 +77,7 @@ def test_every_path_in_the_tree_and_the_text_is_there() -> None:
 @pytest.mark.parametrize("target", ["demo", "test"])
 def test_make_knows_the_two_commands(target: str) -> None:
     said = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert {"demo": "immiscible demo", "test": "pytest"}[target] in said
+    assert {"demo": "immiscible compare digits", "test": "pytest"}[target] in said
 
 
 def test_contributing_example_is_a_pairing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which part of an image is to be painted: a hole, bool [H, W], True where pixels are missing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -54,11 +55,27 @@ def image_mask(size: tuple[int, int], path: Path) -> Tensor:
             grey = opened.convert("L").resize((size[1], size[0]), Image.Resampling.NEAREST)
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError(f"mask {str(path)!r} cannot be read as an image: {error}") from error
-    mask = torch.tensor(list(grey.tobytes()), dtype=torch.uint8).view(size) >= THRESHOLD
+    mask = _marked(grey, THRESHOLD)
     if bool(mask.all()) or not bool(mask.any()):
         raise ValueError(
             f"mask {str(path)!r} is all {'white' if bool(mask.all()) else 'black'} at {size[0]}×{size[1]}; "
             "paint the marked part white and the rest black"
+        )
+    return mask
+
+
+def painted_mask(size: tuple[int, int], layers: Sequence[Image.Image]) -> Tensor:
+    """Mark what a brush has painted on transparent layers, shrunk to height, width `size`.
+
+    A pixel is marked where a quarter of it is covered. Raises ValueError where nothing or everything is.
+    """
+    mask = torch.zeros(size, dtype=torch.bool)
+    for layer in layers:
+        alpha = layer.convert("RGBA").getchannel("A").resize((size[1], size[0]), Image.Resampling.BOX)
+        mask |= _marked(alpha, THRESHOLD // 2)
+    if bool(mask.all()) or not bool(mask.any()):
+        raise ValueError(
+            f"{'everything' if bool(mask.all()) else 'nothing'} is painted; brush over a part of the image"
         )
     return mask
 
@@ -106,3 +123,7 @@ def coarser_hole(hole: Tensor, factor: int) -> Tensor:
             "a larger part as it is"
         )
     return coarse
+
+
+def _marked(grey: Image.Image, threshold: int) -> Tensor:
+    return torch.tensor(list(grey.tobytes()), dtype=torch.uint8).view(grey.height, grey.width) >= threshold

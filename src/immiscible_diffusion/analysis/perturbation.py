@@ -78,6 +78,21 @@ def perturbed(noises: Noises, strength: float) -> Tensor:
     return total / (1 + strength**2) ** 0.5 if noises.renormalised else total
 
 
+def neighbours(
+    model: TrainedModel, noises: Noises, strength: float, evaluations: int, labels: Tensor | None = None
+) -> tuple[Tensor, float]:
+    """Sample the image of each origin and of its perturbations by `strength` (Fig. 2).
+
+    labels: int64 [O], for class-conditional networks. Returns uint8 [O, 1 + P, C, H, W], the origin's image
+    first, and the root mean square difference of the others to it, in levels of 255.
+    """
+    origins, perturbations = noises.perturbation.shape[:2]
+    every = torch.cat([noises.origin[:, None], perturbed(noises, strength)], dim=1).flatten(0, 1)
+    repeated = None if labels is None else labels.repeat_interleave(1 + perturbations)
+    images = images_from(model, every, evaluations, repeated).unflatten(0, (origins, 1 + perturbations))
+    return images, float(_root_mean_square(images[:, 1:], images[:, :1]).mean())
+
+
 def measure_movement(
     model: TrainedModel,
     noises: Noises,

@@ -1,5 +1,6 @@
-"""`immiscible compare` and `immiscible demo`: did pairing save training steps?"""
+"""`immiscible compare`: did pairing save training steps?"""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from immiscible_diffusion.cli.policy import (
     compare_policies,
     refuse,
 )
-from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment, image_experiment
+from immiscible_diffusion.cli.settings import AS_NAMED, Settings, chosen_experiment
 from immiscible_diffusion.cli.text_to_image import AS_NAMED_TEXT, TextToImageSettings
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # Of images; a policy's nearest is of 2, as in the paper.
 PAIRINGS = ("independent", "nearest", "assigned")
+# `compare digits`: both objectives on one page, in five minutes; the k that suits each.
+DIGITS = "digits"
+DIGITS_K = {"digits-flow": 4, "digits-ddim": 8}
 
 
 def compare(
@@ -37,8 +41,8 @@ def compare(
     seeds: int = 3,
     evaluations: tuple[int, ...] | None = None,
     judged_at: int | None = None,
-    points: int = 10,
-    count: int = 2000,
+    points: int | None = None,
+    count: int | None = None,
     features: str = "auto",
     weights: Path | None = None,
     jobs: int | None = None,
@@ -50,7 +54,8 @@ def compare(
     pairings and seeds can be added.
 
     Args:
-        experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
+        experiment: digits, which is digits-flow and digits-ddim on one page under four pairings; or digits-,
+            fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
             cifar10-edm; a policy: pusht, pusht-small or pusht-small-flow; or a text-to-image model:
             tiny-imagenet-latent, flickr8k-latent or emoji-latent.
         settings: Settings that replace the experiment's own.
@@ -62,18 +67,19 @@ def compare(
         evaluations: Network evaluations an image to measure at; by default 5, 20 and 50, for a consistency
             model 1, 2 and 4.
         judged_at: The one that the headline is about; by default 20, for a consistency model 1.
-        points: Measurements along each run.
-        count: Images sampled for each measurement.
+        points: Measurements along each run; by default 10, for digits 5.
+        count: Images sampled for each measurement; by default 2000, for digits 1000.
         features: Feature network, as for evaluate.
         weights: File of the feature network's weights.
         jobs: Runs to train at once; by default one a core, one on a GPU.
         out: Folder of the comparison; by default runs/compare-EXPERIMENT.
     """
-    from immiscible_diffusion.comparison import Plan
     from immiscible_diffusion.policy.experiment import PolicyExperiment
 
-    chosen = chosen_experiment(experiment, settings, policy=policy, text=text)
-    if isinstance(chosen, PolicyExperiment):
+    names = tuple(DIGITS_K) if experiment == DIGITS else (experiment,)
+    chosen = [chosen_experiment(name, settings, policy=policy, text=text) for name in names]
+    first, folder = chosen[0], out or Path("runs") / f"compare-{experiment}"
+    if isinstance(first, PolicyExperiment):
         from immiscible_diffusion.policy.comparison import PolicyPlan
 
         images_only = {
@@ -87,52 +93,43 @@ def compare(
         refuse(compare, images_only, "a policy")
         own = ("independent", "nearest:2", "assigned") if pairings == PAIRINGS else pairings
         policies = PolicyPlan(own, seeds, scoring.measure())
-        place = out or Path("runs") / f"compare-{chosen.name}"
-        return compare_policies(chosen, policies, scoring, place, jobs)
+        return compare_policies(first, policies, scoring, folder, jobs)
     refuse(compare, {"scoring": scoring}, "images")
-    plan = Plan(
+    sections = []
+    for one in chosen:
+        assert not isinstance(one, PolicyExperiment)
+        plan = _plan(experiment, one, pairings, seeds, evaluations, judged_at, points, count)
+        plan = dataclasses.replace(plan, features=features, weights=weights)
+        sections.append(_compared(one, plan, folder / one.name if len(chosen) > 1 else folder, jobs))
+    return _report(sections, folder)
+
+
+def _plan(
+    asked: str,
+    chosen: "Experiment | TextToImageExperiment",
+    pairings: tuple[str, ...],
+    seeds: int,
+    evaluations: tuple[int, ...] | None,
+    judged_at: int | None,
+    points: int | None,
+    count: int | None,
+) -> "Plan":
+    from immiscible_diffusion.comparison import Plan
+
+    usual_points, usual_count = 10, 2000
+    if asked == DIGITS:
+        usual_points, usual_count = 5, 1000
+        if pairings == PAIRINGS:
+            k = DIGITS_K[chosen.name]
+            pairings = ("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned")
+    return Plan(
         pairings,
         seeds,
         evaluations or chosen.objective.evaluations,
         chosen.objective.judged_at if judged_at is None else judged_at,
-        points,
-        count,
-        features,
-        weights,
+        usual_points if points is None else points,
+        usual_count if count is None else count,
     )
-    folder = out or Path("runs") / f"compare-{chosen.name}"
-    return _report([_compared(chosen, plan, folder, jobs)], folder)
-
-
-def demo(
-    out: Path = Path("runs/demo"),
-    seeds: int = 3,
-    steps: int | None = None,
-    count: int = 1000,
-    jobs: int | None = None,
-) -> None:
-    """See the effect in five minutes: flow matching and DDIM on digits under four pairings.
-
-    Args:
-        out: Folder of the report.
-        seeds: Runs of each pairing.
-        steps: Training steps of a run.
-        count: Images sampled for each measurement.
-        jobs: Runs to train at once; by default one a core.
-    """
-    from immiscible_diffusion.comparison import Plan
-
-    sections = []
-    for name, k in (("digits-flow", 4), ("digits-ddim", 8)):
-        plan = Plan(
-            ("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned"),
-            seeds,
-            points=5,
-            count=count,
-        )
-        chosen = image_experiment(name, Settings(steps=steps))
-        sections.append(_compared(chosen, plan, out / name, jobs))
-    _report(sections, out)
 
 
 def _compared(
@@ -161,3 +158,4 @@ def _report(sections: "list[tuple[Comparison, dict[str, Tensor]]]", folder: Path
     for comparison, _ in sections:
         console.print(rich_table(results_table(comparison, summarize(comparison, np.random.default_rng(0)))))
     print(f"Report: {write_joint_report(sections, folder)}")
+    print(f"To touch it: immiscible demo {folder}")

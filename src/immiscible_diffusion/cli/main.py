@@ -10,7 +10,8 @@ import tyro
 
 from immiscible_diffusion.cli.analyse import QUESTIONS, analyse
 from immiscible_diffusion.cli.bench import bench
-from immiscible_diffusion.cli.compare import compare, demo
+from immiscible_diffusion.cli.compare import compare
+from immiscible_diffusion.cli.demo import demo
 from immiscible_diffusion.cli.doctor import doctor
 from immiscible_diffusion.cli.edit import edit
 from immiscible_diffusion.cli.evaluate import evaluate

@@ -1,4 +1,4 @@
-"""The options that `train`, `compare` and `demo` share: an experiment by name, with what is to differ."""
+"""The options that `train` and `compare` share: an experiment by name, with what is to differ."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from immiscible_diffusion.comparison.curves import (
 )
 from immiscible_diffusion.comparison.plan import Plan, run_place, variants
 from immiscible_diffusion.comparison.plots import plot_curves, plot_samples, plot_speed_ups
-from immiscible_diffusion.comparison.report import write_joint_report, write_report
+from immiscible_diffusion.comparison.report import report_page, write_joint_report, write_report
 from immiscible_diffusion.comparison.runner import comparison_settings, measured_run, run_comparison
 from immiscible_diffusion.comparison.statistics import (
     Estimate,
@@ -65,6 +65,7 @@ __all__ = [
     "plot_curves",
     "plot_samples",
     "plot_speed_ups",
+    "report_page",
     "results_table",
     "rich_table",
     "run_comparison",

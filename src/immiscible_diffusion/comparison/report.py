@@ -93,7 +93,7 @@ def write_joint_report(sections: Sequence[Section], folder: Path, seed: int = 0)
         raise ValueError("sections is empty: give at least one (comparison, samples)")
     prefixes = _prefixes([comparison.experiment for comparison, _ in sections])
     views = [_view(section, prefix, seed) for section, prefix in zip(sections, prefixes, strict=True)]
-    page = render("comparison/report.html", views=views)
+    page = _page(views)
     folder.mkdir(parents=True, exist_ok=True)
     for view, prefix in zip(views, prefixes, strict=True):
         write_bytes(folder / view.results_name, view.results_text.encode())
@@ -102,6 +102,15 @@ def write_joint_report(sections: Sequence[Section], folder: Path, seed: int = 0)
     # Last, so that a page that exists is never ahead of the files beside it.
     write_bytes(folder / "report.html", page.encode())
     return folder / "report.html"
+
+
+def report_page(comparison: Comparison, samples: Mapping[str, Tensor], seed: int = 0) -> str:
+    """The text of the report.html that `write_report` writes."""
+    return _page([_view((comparison, samples), "", seed)])
+
+
+def _page(views: Sequence[_View]) -> str:
+    return render("comparison/report.html", views=views)
 
 
 def _view(section: Section, prefix: str, seed: int) -> _View:
