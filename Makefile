@@ -23,8 +23,8 @@ lint: $(VENV)/dev
 # Chromium for the tests of pages: the one that is there, Debian's (as root), or Playwright's; without one they are skipped.
 browser: $(VENV)/dev
 	@command -v chromium >/dev/null || \
-	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y chromium; } || \
-	timeout 300 $(VENV)/bin/playwright install chromium || echo "No Chromium: the tests of pages will be skipped."
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && timeout 60 apt-get update -q && timeout 180 apt-get install -q -y chromium; } || \
+	timeout 120 $(VENV)/bin/playwright install chromium || echo "No Chromium: the tests of pages will be skipped."
 
 docs: $(VENV)/dev
 	$(VENV)/bin/mkdocs build --strict
