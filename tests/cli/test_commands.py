@@ -144,7 +144,10 @@ def test_training_on_local_parquet(shared_data: Path, tmp_path: Path, folder: st
         (("train", "digits-ddim", "--pairing", "nearst"), "did you mean 'nearest'"),
         (("train", "digits-ddim", "--k", "0"), "k must be a finite number of candidates from 1 up, got 0"),
         (("train", "digits-ddim", "--rule", "l3"), "did you mean 'l2'"),
-        (("train", "digits-ddim", "--pairing", "assigned", "--k", "4"), "takes no options"),
+        (
+            ("train", "digits-ddim", "--pairing", "assigned", "--k", "4"),
+            "unknown option in pairing 'assigned:4'",
+        ),
         (("train", "digits-ddim", "--network", "unet-tinny"), "did you mean 'unet-tiny'"),
         (("train", "digits-ddim", "--data", "digitz"), "did you mean 'digits'"),
         (("train", "digits-ddim", "--batch-sise", "4"), "--batch-size"),

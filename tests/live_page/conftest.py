@@ -44,7 +44,7 @@ def serve(folder: Path, *runs: Path) -> Served:
 
 def end(served: Served) -> int:
     served.process.send_signal(signal.SIGINT)
-    return served.process.wait(timeout=60)
+    return served.process.wait(timeout=120)
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ def test_names(name: str, canonical: str, view: int | None) -> None:
         ("nearest:8:coarse", "did you mean 'coarse4'"),
         ("nearest:coarse2:coarse4", "gives its view twice"),
         ("nearest:coarse0", "pooling factor from 1 up, got 0"),
-        ("assigned:coarse2", "takes no options"),
+        ("assigned:coarse2", "unknown option in pairing 'assigned:coarse2'"),
     ],
 )
 def test_refused_names(name: str, text: str) -> None:

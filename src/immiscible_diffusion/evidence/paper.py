@@ -162,7 +162,8 @@ def paper_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, 
             "Table 2",
             "PushT, mean coverage of the last checkpoints, nearest k = 2",
             "79.56 → 82.83 %",
-            _pusht(benchmarks / "pusht_small" / "results.json"),
+            "; ".join(_pusht(benchmarks / name / "results.json") for name in ("pusht_unet", "pusht_small"))
+            + " (not the paper's network; [robotics](robotics.md))",
             "immiscible compare pusht-small --data ../shared/data/pusht.npz",
         ),
         PaperRow(
@@ -250,4 +251,4 @@ def _pusht(path: Path) -> str:
     words = " → ".join(
         f"{name} {say.mean_with_interval(mean_over_seeds(of))} %" for name, of in values.items()
     )
-    return f"a 0.45 M MLP, not the paper's network: {words} ([robotics](robotics.md))"
+    return f"{content['settings']['network']}, {say.steps(content['settings']['steps'])} steps: {words}"

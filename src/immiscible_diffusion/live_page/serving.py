@@ -67,8 +67,9 @@ def serve(
         )
         print(f"Page: {address} (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            # Stopped by another program as by a person.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            # Stopped by another program as by a person, also where a shell began it in the background.
+            for stop in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(stop, signal.default_int_handler)
             threading.Event().wait()
     finally:
         job.close()
