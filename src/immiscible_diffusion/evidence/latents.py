@@ -15,7 +15,7 @@ from immiscible_diffusion.comparison import (
 SHOWN = ("network", "steps", "batch_size", "learning_rate", "guidance", "prompt_dropout", "ema_decay")
 OPENING = """\
 Small text-to-image models on 64×64 images: latents of FLUX.2's tiny autoencoder, prompts read by an
-**untrained** text encoder, U-Nets of a few million parameters, a few hundred steps. Nothing here says how
+**untrained** text encoder, a U-Net of 0.8 million parameters, some hundred steps. Nothing here says how
 Stable Diffusion behaves; it says that the whole way works on real data, and whether a difference shows early.
 """
 
@@ -33,8 +33,8 @@ def latent_section(folder: Path) -> str:
 
 def latent_words(folder: Path) -> str:
     """What was run in their stead, for the paper's rows on Stable Diffusion."""
-    names = list(latent_comparisons(folder))
-    return "; small models only: [text-to-image](#text-to-image-models-small)" if names else ""
+    names = ", ".join(f"[{path.stem}](#{path.stem})" for path in _kept(folder))
+    return f"; small models only: {names}" if names else ""
 
 
 def _kept(folder: Path) -> list[Path]:

@@ -5,7 +5,8 @@ Command: immiscible compare tiny-imagenet-latent --data ../shared/data/tiny_imag
     --pairings independent nearest:8 --seeds 3
 Hardware: 2 CPU cores. Duration: 0.4 CPU-seconds a step; encoding 10,000 images once takes 4 CPU-minutes.
 Paper: has no such experiment; see `imagenet-stable-diffusion` for its numbers.
-Ours: not run
+Ours: docs/results.md, with text-unet-tiny, 800 steps, 2 seeds: 11.1 ± 1.7 vanilla, 10.9 ± 1.5 nearest:8
+    (ResNet-56 features at 32×32, guidance 3): no difference that stands out of seed noise.
 Text is read by an untrained encoder: 200 names are told apart, no more is asked of it. The autoencoder is the
 tiny one of FLUX.2, which gives back these images with 20.6 dB.
 """
