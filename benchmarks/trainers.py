@@ -36,7 +36,7 @@ from torchcfm.conditional_flow_matching import (
 )
 from tqdm.auto import tqdm
 
-from immiscible_diffusion import runs, training
+from immiscible_diffusion import run_loop, runs, training
 from immiscible_diffusion.data import ImageData, load_images
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.experiment import Experiment
@@ -224,10 +224,10 @@ def profiled(
 
         return call
 
-    before = training.make_batch, runs.average, runs.record_step, runs.pairing_from_name
+    before = training.make_batch, run_loop.average, run_loop.record_step, runs.pairing_from_name
     training.make_batch = watched("data", training.make_batch)
-    runs.average = watched("EMA", runs.average)
-    runs.record_step = watched("logging", runs.record_step)
+    run_loop.average = watched("EMA", run_loop.average)
+    run_loop.record_step = watched("logging", run_loop.record_step)
     runs.pairing_from_name = lambda *named: watched("pairing", before[3](*named))  # type: ignore[assignment]
     parts: dict[str, Any] = {}
     try:
@@ -251,7 +251,7 @@ def profiled(
                 network, batch, pairing, f"{parts[pairing]['share_together']:.2%} of {step:.2f} s", flush=True
             )
     finally:
-        training.make_batch, runs.average, runs.record_step, runs.pairing_from_name = before
+        training.make_batch, run_loop.average, run_loop.record_step, runs.pairing_from_name = before
     built = build_network(network, data.shape)
     return {"network": network, "parameters": parameter_count(built), "batch": batch, "pairings": parts}
 
