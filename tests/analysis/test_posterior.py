@@ -7,8 +7,14 @@ import scipy.stats
 import torch
 
 from immiscible_diffusion.analysis.clean_images import CleanImages, load_clean
-from immiscible_diffusion.analysis.posterior import Posterior, log_densities, posterior, survival_error
-from immiscible_diffusion.pairing import Assigned, Independent, Nearest, Pairing
+from immiscible_diffusion.analysis.posterior import (
+    Posterior,
+    has_law,
+    log_densities,
+    posterior,
+    survival_error,
+)
+from immiscible_diffusion.pairing import Assigned, Independent, Nearest, Pairing, whitening
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +106,16 @@ def test_what_has_no_law_is_refused(digits: CleanImages) -> None:
             found(digits, pairing)
     with pytest.raises(ValueError, match="ratios must begin with 0"):
         found(digits, Independent(), (0.5,))
+
+
+def test_noise_that_is_not_chosen_on_the_image_itself_has_no_law(digits: CleanImages) -> None:
+    whole = digits.rows(slice(0, len(digits)))
+    for pairing in (
+        Assigned(),
+        Nearest(k=8, centre="batch"),
+        Nearest(k=8, view=2),
+        Nearest(k=8, whitening=whitening(whole)),
+    ):
+        assert not has_law(pairing)
+        with pytest.raises(ValueError, match="has no posterior: its noise depends"):
+            found(digits, pairing)

@@ -15,6 +15,7 @@ from immiscible_diffusion import Assigned, Independent, Nearest, Pairing, diagno
 from immiscible_diffusion.analysis.clean_images import load_clean
 from immiscible_diffusion.diagnosis import read_tensors
 from immiscible_diffusion.diagnosis.selection import change, equivalent_k, images_of
+from immiscible_diffusion.pairing import whitening
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,16 @@ def test_every_pairing_is_found_healthy_and_as_predicted(digits: Tensor, pairing
     assert found.healthy, found
     assert found.predicted_percent is not None
     assert abs(found.change_percent - found.predicted_percent) < 4.5 * found.standard_error, found
+
+
+def test_noise_chosen_on_a_view_is_predicted_by_pairing_again(digits: Tensor) -> None:
+    for pairing in (Nearest(64, view=2), Nearest(64, whitening=whitening(digits))):
+        noise = pairing(digits, generator=random(7))
+        found = diagnose(digits, noise, pairing=pairing)
+        assert found.healthy and found.predicted_percent is not None, found
+        assert abs(found.change_percent - found.predicted_percent) < 4.5 * 2**0.5 * found.standard_error, (
+            found
+        )
 
 
 def test_change_is_what_is_measured_against_drawn_noise(digits: Tensor) -> None:

@@ -26,8 +26,8 @@ from immiscible_diffusion.pairing import Independent, Nearest, Pairing
 CHUNK = 4096  # images at training scale at once
 MOST_WEIGHTS = 40_000_000  # posterior probabilities in memory at once
 NO_LAW = (
-    "its noise depends on the whole batch, and the density of the noise of one image has no closed form; "
-    "the distance between noise clusters is measured instead"
+    "its noise depends on the whole batch or is chosen on a view of the image, and the density of the noise "
+    "of one image has no closed form; the distance between noise clusters is measured instead"
 )
 
 
@@ -65,7 +65,7 @@ class Posterior:
 def has_law(pairing: Pairing) -> bool:
     """Whether the density of an image's noise is known in closed form."""
     return isinstance(pairing, Independent) or (
-        isinstance(pairing, Nearest) and not isinstance(pairing.centre, str)
+        isinstance(pairing, Nearest) and pairing.chooses_on_images and not isinstance(pairing.centre, str)
     )
 
 

@@ -38,8 +38,8 @@ from immiscible_diffusion.figures import (
     to_png,
 )
 from immiscible_diffusion.objectives import mixing_scales
-from immiscible_diffusion.pairing import pairing_from_name
 from immiscible_diffusion.randomness import derived_seed, generator_for
+from immiscible_diffusion.runs import pairing_of
 
 
 def scaling(
@@ -124,7 +124,7 @@ def mixed(
     found: dict[str, dict[str, list[float]]] = {}
     for name, one in variants(experiment, plan).items():
         images = CleanImages(runs.data.name, runs.data.pixels, one.image_std, runs.data.fingerprint)
-        pairing = pairing_from_name(one.pairing, images.mean())
+        pairing = pairing_of(one, runs.data, images.mean())
         if not has_law(pairing):
             return {}
         times = one.objective.times(plan.judged_at)[:-1]

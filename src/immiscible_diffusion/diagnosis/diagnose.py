@@ -11,6 +11,7 @@ from torch import Tensor
 
 from immiscible_diffusion.diagnosis.mixture import Mixture, mixture
 from immiscible_diffusion.diagnosis.selection import (
+    Images,
     agreement_in_half,
     change,
     equivalent_k,
@@ -106,7 +107,7 @@ def diagnose(
     drawn = noise.cpu().flatten(1).double()
     measured, error = change(seen, drawn)
     generator_cpu = torch.Generator().manual_seed(seed)
-    predicted = _predicted(clean, pairing, size, generator)
+    predicted = _predicted(seen, clean, pairing, size, generator)
     k = max(2, round(pairing.k)) if isinstance(pairing, Nearest) else USUAL_K
     found = {
         name: None if one is None else mixture(one.cpu().flatten(1).double(), drawn, seen.rows)
@@ -191,14 +192,15 @@ def _paired(clean: Tensor, pairing: Pairing, size: int, generator: torch.Generat
     return torch.cat([pairing(batch, generator=generator) for batch in batches])
 
 
-def _predicted(clean: Tensor, pairing: Pairing | None, size: int, generator: torch.Generator) -> float | None:
+def _predicted(
+    seen: Images, clean: Tensor, pairing: Pairing | None, size: int, generator: torch.Generator
+) -> float | None:
     """By the closed form where there is one, else by pairing these images once more."""
     if pairing is None:
         return None
-    seen = images_of(clean.cpu(), pairing)
     if isinstance(pairing, Independent):
         return 0.0
-    if isinstance(pairing, Nearest) and pairing.view is None:
+    if isinstance(pairing, Nearest) and pairing.chooses_on_images:
         return predicted_change(seen, pairing.k, pairing.rule)
     again = _paired(clean, pairing, size, generator)
     return change(seen, again.cpu().flatten(1).double())[0]

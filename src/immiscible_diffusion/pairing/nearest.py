@@ -82,6 +82,11 @@ class Nearest:
         if self.whitening is not None and (self.fused or self.view is not None):
             raise ValueError("whitening cannot be combined with view or fused; leave one out")
 
+    @property
+    def chooses_on_images(self) -> bool:
+        """Whether it chooses on the images as they are: the closed forms of the noise's law are for these."""
+        return self.view is None and self.whitening is None
+
     def __repr__(self) -> str:
         centre = f"tensor{list(self.centre.shape)}" if isinstance(self.centre, Tensor) else repr(self.centre)
         fused = ", fused=True" if self.fused else ""
