@@ -21,7 +21,9 @@ from immiscible_diffusion.pairing import (
     Independent,
     Nearest,
     Pairing,
+    Rescaled,
     Semidiscrete,
+    Staged,
     assign,
     assign_in_blocks,
     canonical_name,
@@ -30,6 +32,7 @@ from immiscible_diffusion.pairing import (
     measure_skew,
     paired,
     pairing_from_name,
+    whitening,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +88,9 @@ __all__ = [
     "Objective",
     "Pairing",
     "Plan",
+    "Rescaled",
     "Semidiscrete",
+    "Staged",
     "advance",
     "assign",
     "assign_in_blocks",
@@ -112,6 +117,7 @@ __all__ = [
     "sampling_steps",
     "to_clean",
     "to_pixels",
+    "whitening",
     "write_report",
 ]
 
