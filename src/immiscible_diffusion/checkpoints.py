@@ -159,6 +159,23 @@ def without_frozen(network: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in network.state_dict().items() if name not in frozen}
 
 
+def trained_checkpoint(run: Path, choice: str) -> Checkpoint:
+    """Load the checkpoint of a run's folder that `choice` names; see `chosen_checkpoint`.
+
+    Raises FileNotFoundError where there is none yet.
+    """
+    held = chosen_checkpoint(run / "checkpoints", choice)
+    if held is None:
+        raise FileNotFoundError(f"run {str(run)!r} has no checkpoint yet; train it further with --resume")
+    return held
+
+
+def with_averages(network: nn.Module, held: Checkpoint) -> nn.Module:
+    """Put a checkpoint's averaged weights into a network, which then only evaluates; see `load_weights`."""
+    load_weights(network, {**held.tensors["network"], **held.tensors["averaged"]}, held.step)
+    return network.eval().requires_grad_(False)
+
+
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], step: int) -> None:
     """Put a checkpoint's weights into a network, whose names and shapes must be the same but for frozen ones.
 

@@ -116,9 +116,11 @@ def at_image_std(experiment: Experiment, image_std: float) -> Experiment:
     return dataclasses.replace(scaled, objective=dataclasses.replace(scaled.objective, sigma_data=sigma_data))
 
 
-def to_json(experiment: Experiment) -> str:
-    """Write an experiment as JSON, the objective with its name."""
-    return json.dumps({"format": FORMAT, **values_of(experiment)}, indent=2, ensure_ascii=False) + "\n"
+def to_json(experiment: Any) -> str:
+    """Write an experiment of any kind as JSON, the objective with its name; `kind` tells it from images'."""
+    kind = {} if isinstance(experiment, Experiment) else {"kind": experiment.kind}
+    values = {**kind, "format": FORMAT, **values_of(experiment)}
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str) -> Experiment:

@@ -1,6 +1,5 @@
 """A run's averaged network as a diffusers pipeline folder, with the scale of its images and a model card."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from immiscible_diffusion.model_card import model_card, objective_settings
 from immiscible_diffusion.networks import ImageUNet, ResidualMLP, Shape
 from immiscible_diffusion.objectives import Diffusion
 from immiscible_diffusion.pairing.suggestions import unknown
+from immiscible_diffusion.run_folder import read_description, read_evaluation
 from immiscible_diffusion.sampling import ADAPTIVE, sampling_steps
 
 OUTPUT_TYPES = ("pil", "np", "pt")
@@ -208,9 +208,7 @@ def export_pipeline(
     """
     check_vacant_folder(folder)
     pipeline = build_pipeline(experiment, network, shape)
-    data = json.loads((run / "data.json").read_text())
-    measured = run / "evaluation.json"
-    evaluation = json.loads(measured.read_text()) if measured.exists() else None
+    data, evaluation = read_description(run), read_evaluation(run)
     card = model_card(experiment, type(pipeline), step, data, evaluation, repository or str(folder))
     with written_aside(folder) as aside:
         pipeline.save_pretrained(aside)

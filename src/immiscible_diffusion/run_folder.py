@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from immiscible_diffusion.atomic_files import remove_remnants, write_text, writt
 from immiscible_diffusion.data import ImageData, load_images, mean_image
 from immiscible_diffusion.experiment import Experiment, OtherKindError, from_json, to_json
 from immiscible_diffusion.pairing import is_staged
+
+DESCRIBED = ("name", "fingerprint", "shape", "class_names")  # what data.json of images must have
 
 
 def load_data(experiment: Experiment) -> ImageData:
@@ -42,8 +45,11 @@ def check_vacant(folder: Path, resume: bool) -> None:
         )
 
 
-def check_same_data(data: str, fingerprint: str, before: str, folder: Path) -> None:
-    """Raise ValueError where data are not those that a run began with."""
+def check_same_data(folder: Path, data: str, fingerprint: str) -> None:
+    """Raise ValueError where data are not those that the folder's run began with, if it has begun."""
+    if not (folder / "data.json").exists():
+        return
+    before = read_description(folder, ("fingerprint",))["fingerprint"]
     if before != fingerprint:
         raise ValueError(
             f"data {data!r} is not what run {str(folder)!r} began with: fingerprint "
@@ -70,7 +76,13 @@ def check_same_settings(stored: Any, given: Any, folder: Path) -> None:
 
 
 def read_experiment(folder: Path) -> Experiment:
-    """Read a run's config.json.
+    """Read the config.json of a run on images; see `read_settings`."""
+    experiment: Experiment = read_settings(folder, from_json)
+    return experiment
+
+
+def read_settings(folder: Path, built: Callable[[str], Any]) -> Any:
+    """Read a run's config.json with what builds an experiment of its kind from JSON.
 
     Raises FileNotFoundError where the folder holds no run, ValueError where this version cannot
     read the file.
@@ -81,7 +93,7 @@ def read_experiment(folder: Path) -> Experiment:
             f"{str(folder)!r} is no run folder: it has no config.json; give one that `immiscible train` wrote"
         )
     try:
-        return from_json(file.read_text(encoding="utf-8"))
+        return built(file.read_text(encoding="utf-8"))
     except OtherKindError as error:
         raise OtherKindError(f"run {str(folder)!r}: {error}") from None
     except (ValueError, TypeError, AttributeError) as error:
@@ -91,16 +103,17 @@ def read_experiment(folder: Path) -> Experiment:
         ) from error
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """Read a run's data.json. Raises FileNotFoundError and ValueError, naming the file."""
+def read_description(folder: Path, names: Sequence[str] = DESCRIBED) -> dict[str, Any]:
+    """Read a run's data.json, which must have `names`.
+
+    Raises FileNotFoundError and ValueError, naming the file.
+    """
     file = folder / "data.json"
     if not file.exists():
         raise FileNotFoundError(f"{file} is missing; put it back, or train again with another --out")
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
-        lacking = [
-            name for name in ("name", "fingerprint", "shape", "class_names") if name not in description
-        ]
+        lacking = [name for name in names if name not in description]
         if lacking:
             raise ValueError(f"it lacks {', '.join(lacking)}")
     except (ValueError, TypeError) as error:
@@ -110,6 +123,13 @@ def read_description(folder: Path) -> dict[str, Any]:
     return dict(description)
 
 
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """Read what `immiscible evaluate` measured of a run; None where it was not."""
+    file = folder / "evaluation.json"
+    measured: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    return measured
+
+
 def describe_run(folder: Path, experiment: Experiment, data: ImageData, write: bool) -> Tensor:
     """Store what the run is and which data it saw, once; return the centre that pairing chooses against.
 
@@ -117,9 +137,7 @@ def describe_run(folder: Path, experiment: Experiment, data: ImageData, write: b
     be written, ValueError where its data differ from those given or it is damaged.
     """
     described, centre_file = folder / "data.json", folder / "centre.safetensors"
-    if described.exists():
-        before = read_description(folder)["fingerprint"]
-        check_same_data(experiment.data, data.fingerprint, before, folder)
+    check_same_data(folder, experiment.data, data.fingerprint)
     centre = stored_centre(folder, data) if centre_file.exists() else None
     if centre is None:
         centre = mean_image(data, experiment.image_std, experiment.flip)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from immiscible_diffusion.checkpoints import chosen_checkpoint, load_weights
+from immiscible_diffusion.checkpoints import trained_checkpoint, with_averages
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.run_folder import read_description, read_experiment
@@ -30,12 +30,9 @@ def load_trained(folder: Path, checkpoint: str = "newest") -> TrainedModel:
     files are damaged or do not fit together.
     """
     experiment, described = read_experiment(folder), read_description(folder)
-    held = chosen_checkpoint(folder / "checkpoints", checkpoint)
-    if held is None:
-        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint yet; train it further with --resume")
+    held = trained_checkpoint(folder, checkpoint)
     shape, class_names = tuple(described["shape"]), tuple(described["class_names"])
     network = build_network(
         experiment.network, shape, len(class_names) if experiment.class_conditional else None
     )
-    load_weights(network, {**held.tensors["network"], **held.tensors["averaged"]}, held.step)
-    return TrainedModel(experiment, network.eval().requires_grad_(False), shape, class_names, held.step)
+    return TrainedModel(experiment, with_averages(network, held), shape, class_names, held.step)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from immiscible_diffusion.checkpoints import chosen_checkpoint, newest_checkpoint
-from immiscible_diffusion.experiment import from_json
+from immiscible_diffusion.experiment import from_json, to_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import Assigned, Independent, Nearest, pairing_from_name
 from immiscible_diffusion.pairing.within import similar_rows
@@ -18,7 +18,6 @@ from immiscible_diffusion.policy.experiment import (
     PolicyExperiment,
     is_policy_run,
     policy_from_json,
-    policy_to_json,
 )
 from immiscible_diffusion.policy.kept import kept_policies, load_policy
 from immiscible_diffusion.policy.paired_chunks import (
@@ -130,6 +129,9 @@ def test_a_loaded_policy_acts_in_pixels(tmp_path: Path, recorded: Path) -> None:
     assert (actions >= limits.low - 60).all() and (actions <= limits.high + 60).all()
     with pytest.raises(FileNotFoundError, match="has none of step 999"):
         load_policy(tmp_path / "run", 999)
+    (tmp_path / "run" / "data.json").write_text("{")
+    with pytest.raises(ValueError, match=r"data.json cannot be read: .*put it back as the run wrote it"):
+        load_policy(tmp_path / "run", 12)
 
 
 def test_runs_refuse_what_does_not_belong_together(tmp_path: Path, recorded: Path) -> None:
@@ -151,7 +153,7 @@ def test_runs_refuse_what_does_not_belong_together(tmp_path: Path, recorded: Pat
 
 def test_experiments_round_trip_and_tell_their_kind(tmp_path: Path) -> None:
     experiment = small(tmp_path, pairing="nearest:2:uncentred", pairing_cluster=8)
-    text = policy_to_json(experiment)
+    text = to_json(experiment)
     assert policy_from_json(text) == experiment
     assert not is_policy_run(tmp_path)
     (tmp_path / "config.json").write_text(text)

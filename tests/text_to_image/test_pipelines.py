@@ -212,3 +212,7 @@ def test_what_a_run_names_must_be_what_it_was(images: Path, pipeline: Path, tmp_
         load_trained_text_to_image(tmp_path / "run")
     with pytest.raises(FileNotFoundError, match=r"is no run folder: it has no config.json"):
         load_trained_text_to_image(tmp_path / "nothing")
+    described = tmp_path / "run" / "data.json"
+    described.write_text(described.read_text().replace("latent_mean", "latent_men"))
+    with pytest.raises(ValueError, match=r"data.json cannot be read: it lacks latent_mean; put it back"):
+        load_trained_text_to_image(tmp_path / "run")

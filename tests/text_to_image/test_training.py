@@ -11,7 +11,7 @@ from tests.text_to_image.small_models import fine_tuned, small, tiny_autoencoder
 from torch import Tensor, nn
 
 from immiscible_diffusion.checkpoints import newest_checkpoint
-from immiscible_diffusion.experiment import OtherKindError, from_json
+from immiscible_diffusion.experiment import OtherKindError, from_json, to_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import Independent, pairing_from_name
 from immiscible_diffusion.randomness import generator_for
@@ -20,7 +20,6 @@ from immiscible_diffusion.text_to_image.experiment import (
     TextToImageExperiment,
     is_text_to_image_run,
     text_to_image_from_json,
-    text_to_image_to_json,
 )
 from immiscible_diffusion.text_to_image.guidance import Guided
 from immiscible_diffusion.text_to_image.networks import NETWORKS, build_text_network, diffusers_model
@@ -220,7 +219,7 @@ def test_what_does_not_belong_together_is_refused(images: Path, pipeline: Path, 
 
 def test_experiments_round_trip_and_tell_their_kind(images: Path, pipeline: Path, tmp_path: Path) -> None:
     experiment = small(images, pipeline, objective=Diffusion(min_snr_gamma=5.0), lora_rank=0)
-    text = text_to_image_to_json(experiment)
+    text = to_json(experiment)
     assert text_to_image_from_json(text) == experiment
     assert not is_text_to_image_run(tmp_path)
     (tmp_path / "config.json").write_text(text)

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 from immiscible_diffusion.experiment import (
-    FORMAT,
     PairedOver,
     Precision,
     built_from,
     check_training,
     trains,
-    values_of,
 )
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import canonical_name, is_staged
@@ -94,14 +92,6 @@ class PolicyExperiment:
             raise ValueError(
                 f"pairing_cluster must be 0 (whole batch) or 2 rows or more, got {self.pairing_cluster}"
             )
-
-
-def policy_to_json(experiment: PolicyExperiment) -> str:
-    """Write a policy's experiment as JSON; `kind` tells it from an experiment on images."""
-    return (
-        json.dumps({"kind": KIND, "format": FORMAT, **values_of(experiment)}, indent=2, ensure_ascii=False)
-        + "\n"
-    )
 
 
 def policy_from_json(text: str) -> PolicyExperiment:

@@ -1,15 +1,15 @@
 """The policies that a run kept: the averaged weights of its last checkpoints, ready to act."""
 
-import json
 from pathlib import Path
 
 import torch
 
 from immiscible_diffusion.checkpoints import checkpoint_steps, chosen_checkpoint, load_weights
 from immiscible_diffusion.policy.acting import Policy
-from immiscible_diffusion.policy.experiment import is_policy_run, policy_from_json
+from immiscible_diffusion.policy.experiment import PolicyExperiment, is_policy_run, policy_from_json
 from immiscible_diffusion.policy.networks import build_policy_network
 from immiscible_diffusion.policy.normalisation import Limits
+from immiscible_diffusion.run_folder import read_description, read_settings
 
 KEPT = 10  # checkpoints that the published metric averages over
 KEPT_FOLDER = "averaged"
@@ -35,8 +35,8 @@ def load_policy(folder: Path, step: int) -> Policy:
 
     Raises FileNotFoundError where it kept none, ValueError where it is damaged or does not fit config.json.
     """
-    experiment = policy_from_json((folder / "config.json").read_text(encoding="utf-8"))
-    described = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+    experiment: PolicyExperiment = read_settings(folder, policy_from_json)
+    described = read_description(folder, ("action", "observation"))
     action, observation = (
         Limits(*(torch.tensor(described[name][end], dtype=torch.float64) for end in ("low", "high")))
         for name in ("action", "observation")

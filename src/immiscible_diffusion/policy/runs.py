@@ -14,18 +14,19 @@ from torch.optim import Optimizer
 
 from immiscible_diffusion.atomic_files import write_text
 from immiscible_diffusion.checkpoints import Checkpoint, save_checkpoint
+from immiscible_diffusion.experiment import to_json
 from immiscible_diffusion.interruption import stop_requests, undisturbed
 from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.policy.chunks import Chunks, load_chunks
-from immiscible_diffusion.policy.experiment import PolicyExperiment, policy_from_json, policy_to_json
+from immiscible_diffusion.policy.experiment import PolicyExperiment, policy_from_json
 from immiscible_diffusion.policy.kept import KEPT, KEPT_FOLDER
 from immiscible_diffusion.policy.networks import build_policy_network
 from immiscible_diffusion.policy.paired_chunks import policy_pairing
 from immiscible_diffusion.policy.training import policy_steps
 from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, is_lost
 from immiscible_diffusion.randomness import derived_seed
-from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant
+from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant, read_settings
 from immiscible_diffusion.run_loop import NonFiniteError, taken_up
 from immiscible_diffusion.run_records import record_values, step_values
 from immiscible_diffusion.trackers import end_tracking, open_accelerator, start_tracking
@@ -185,7 +186,7 @@ def load_experiment_chunks(experiment: PolicyExperiment) -> Chunks:
 
 
 def _check_same_run(experiment: PolicyExperiment, folder: Path) -> None:
-    stored = policy_from_json((folder / "config.json").read_text(encoding="utf-8"))
+    stored = read_settings(folder, policy_from_json)
     check_same_settings(stored, experiment, folder)
     if stored.steps != experiment.steps:
         raise ValueError(
@@ -203,13 +204,10 @@ def _describe(folder: Path, experiment: PolicyExperiment, chunks: Chunks) -> Non
     }
     for name, limits in (("action", chunks.action_limits), ("observation", chunks.observation_limits)):
         description[name] = {"low": limits.low.tolist(), "high": limits.high.tolist()}
-    file = folder / "data.json"
-    if file.exists():
-        before = json.loads(file.read_text(encoding="utf-8"))["fingerprint"]
-        check_same_data(experiment.data, chunks.fingerprint, before, folder)
+    check_same_data(folder, experiment.data, chunks.fingerprint)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(description, indent=2) + "\n")
-    write_text(folder / "config.json", policy_to_json(experiment))  # last: who has it has the rest
+    write_text(folder / "data.json", json.dumps(description, indent=2) + "\n")
+    write_text(folder / "config.json", to_json(experiment))  # last: who has it has the rest
 
 
 def _captured(run: PolicyRun, progress: Progress) -> Checkpoint:

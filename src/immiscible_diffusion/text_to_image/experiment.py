@@ -7,13 +7,11 @@ from typing import Literal, get_args
 
 from immiscible_diffusion.data import BadData
 from immiscible_diffusion.experiment import (
-    FORMAT,
     PairedOver,
     Precision,
     built_from,
     check_training,
     trains,
-    values_of,
 )
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import canonical_name
@@ -138,12 +136,6 @@ class TextToImageExperiment:
     def transform(self) -> Transform:
         """What happens to images before they are encoded."""
         return Transform(self.flip, self.crops, self.encode_precision)
-
-
-def text_to_image_to_json(experiment: TextToImageExperiment) -> str:
-    """Write an experiment as JSON; `kind` tells it from others."""
-    values = {"kind": KIND, "format": FORMAT, **values_of(experiment)}
-    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def text_to_image_from_json(text: str) -> TextToImageExperiment:

@@ -1,7 +1,6 @@
 """A text-to-image run for diffusers: a `StableDiffusionPipeline`, ours where that cannot be, or a LoRA."""
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from immiscible_diffusion.atomic_files import written_aside
 from immiscible_diffusion.model_card import objective_settings
 from immiscible_diffusion.objectives import Diffusion
 from immiscible_diffusion.pipelines import check_vacant_folder
+from immiscible_diffusion.run_folder import read_description, read_evaluation
 from immiscible_diffusion.text_to_image.autoencoders import LatentScale
 from immiscible_diffusion.text_to_image.latent_pipeline import LatentTextPipeline
 from immiscible_diffusion.text_to_image.model_card import text_to_image_card
@@ -42,9 +42,7 @@ def export_text_to_image(
     """
     check_vacant_folder(folder)
     experiment = trained.experiment
-    data = json.loads((run / "data.json").read_text(encoding="utf-8"))
-    measured = run / "evaluation.json"
-    evaluation = json.loads(measured.read_text(encoding="utf-8")) if measured.exists() else None
+    data, evaluation = read_description(run), read_evaluation(run)
     pipeline = None if experiment.lora_rank else build_text_pipeline(trained)
     name = LORA if pipeline is None else type(pipeline).__name__
     card = text_to_image_card(experiment, name, trained.step, data, evaluation, repository or str(folder))

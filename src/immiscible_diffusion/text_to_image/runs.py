@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.atomic_files import remove_remnants, write_text
+from immiscible_diffusion.experiment import to_json
 from immiscible_diffusion.generation import SHEET_IMAGES
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
 from immiscible_diffusion.processes import all_or_none
 from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant
+from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant, read_settings
 from immiscible_diffusion.run_loop import Evaluate, Schedule, advance_on, taken_up
 from immiscible_diffusion.text_to_image.autoencoders import Autoencoder
 from immiscible_diffusion.text_to_image.embeddings import embed_prompts
 from immiscible_diffusion.text_to_image.experiment import (
     TextToImageExperiment,
     text_to_image_from_json,
-    text_to_image_to_json,
 )
 from immiscible_diffusion.text_to_image.generation import TextToImage, draw_images, spread_rows
 from immiscible_diffusion.text_to_image.latents import encode_latents, load_latents
@@ -193,26 +193,15 @@ def advance_text_to_image(
 
 
 def read_text_to_image(folder: Path) -> TextToImageExperiment:
-    """Read a run's config.json. Raises FileNotFoundError without one, ValueError where it does not fit."""
-    file = folder / "config.json"
-    if not file.exists():
-        raise FileNotFoundError(f"{str(folder)!r} is no run folder: it has no config.json; check the path")
-    try:
-        return text_to_image_from_json(file.read_text(encoding="utf-8"))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{file} does not fit this version of immiscible-diffusion: {error}; put it back as the run "
-            "wrote it, use the version that did, or choose another --out"
-        ) from error
+    """Read a run's config.json; see `read_settings`."""
+    experiment: TextToImageExperiment = read_settings(folder, text_to_image_from_json)
+    return experiment
 
 
 def _describe(folder: Path, experiment: TextToImageExperiment, loaded: LoadedData) -> None:
     """Store what the run is and what it saw, with the scale that its latents are decoded by."""
     data, latents = loaded.training, loaded.training.latents
-    file = folder / "data.json"
-    if file.exists():
-        before = json.loads(file.read_text(encoding="utf-8"))["fingerprint"]
-        check_same_data(experiment.data, data.fingerprint, before, folder)
+    check_same_data(folder, experiment.data, data.fingerprint)
     description = {
         "name": data.name,
         "fingerprint": data.fingerprint,
@@ -230,5 +219,5 @@ def _describe(folder: Path, experiment: TextToImageExperiment, loaded: LoadedDat
     }
     for place in (folder, folder / "samples", folder / "checkpoints"):
         remove_remnants(place)
-    write_text(file, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
-    write_text(folder / "config.json", text_to_image_to_json(experiment))  # last: who has it has the rest
+    write_text(folder / "data.json", json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "config.json", to_json(experiment))  # last: who has it has the rest

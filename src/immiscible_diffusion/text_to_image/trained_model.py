@@ -1,13 +1,13 @@
 """The averaged network of a text-to-image run's checkpoint, with what reads prompts and what paints."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from immiscible_diffusion.checkpoints import chosen_checkpoint, load_weights
+from immiscible_diffusion.checkpoints import trained_checkpoint, with_averages
+from immiscible_diffusion.run_folder import read_description
 from immiscible_diffusion.text_to_image.autoencoders import LatentScale
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 from immiscible_diffusion.text_to_image.generation import TextToImage
@@ -18,6 +18,9 @@ from immiscible_diffusion.text_to_image.starting import (
     start_network,
 )
 from immiscible_diffusion.text_to_image.text_encoders import TextEncoder
+
+# What data.json must have to sample.
+DESCRIBED = ("autoencoder", "text_encoder", "latent_shape", "latent_mean", "latent_std")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +51,8 @@ def load_trained_text_to_image(folder: Path, checkpoint: str = "newest") -> Trai
     checkpoint, or where a network is gone that the run names; ValueError where one is not what it was.
     """
     experiment = read_text_to_image(folder)
-    described = json.loads((folder / "data.json").read_text(encoding="utf-8"))
-    held = chosen_checkpoint(folder / "checkpoints", checkpoint)
-    if held is None:
-        raise FileNotFoundError(f"run {str(folder)!r} has no checkpoint yet; train it further with --resume")
+    described = read_description(folder, DESCRIBED)
+    held = trained_checkpoint(folder, checkpoint)
     autoencoder, encoder = experiment_autoencoder(experiment), experiment_text_encoder(experiment)
     for name, found in (("autoencoder", autoencoder), ("text_encoder", encoder)):
         if found.fingerprint != described[name]:
@@ -60,12 +61,10 @@ def load_trained_text_to_image(folder: Path, checkpoint: str = "newest") -> Trai
                 f"{found.fingerprint}, then {described[name]}; put it back as it was"
             )
     shape = tuple(described["latent_shape"])
-    network = start_network(experiment, shape, autoencoder.name, encoder)
-    load_weights(network, {**held.tensors["network"], **held.tensors["averaged"]}, held.step)
+    network = with_averages(start_network(experiment, shape, autoencoder.name, encoder), held)
     scale = LatentScale(
         *(torch.tensor(described[name])[:, None, None] for name in ("latent_mean", "latent_std"))
     )
-    network = network.eval().requires_grad_(False)
     empty = encoder([""])[0].cpu()
     model = TextToImage(experiment.objective, network, autoencoder, scale, shape, empty)
     return TrainedTextToImage(experiment, model, encoder, held.step)
