@@ -174,6 +174,8 @@ def test_experiments_round_trip_and_tell_their_kind(tmp_path: Path) -> None:
         ({"pairing_cluster": 1}, "pairing_cluster must be 0 \\(whole batch\\) or 2 rows or more, got 1"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"pairing": "nearst"}, "did you mean 'nearest'"),
+        ({"pairing": "semidiscrete"}, "pairing 'semidiscrete' is fitted to images, not actions; choose"),
+        ({"pairing": "nearest:2:whitened"}, "is fitted to images, not actions"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: dict[str, object], message: str, tmp_path: Path) -> None:

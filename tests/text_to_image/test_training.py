@@ -239,6 +239,8 @@ def test_experiments_round_trip_and_tell_their_kind(images: Path, pipeline: Path
         ({"guidance": -1.0}, "guidance must be 0 or more, got -1.0; 1 is none"),
         ({"autoencoder": ""}, "autoencoder must be given, as nothing is started from; give --autoencoder"),
         ({"pairing": "semidiscrete"}, "is fitted to images, not latents"),
+        ({"pairing": "nearest:8:whitened"}, "is fitted to images, not latents"),
+        ({"pairing": "nearest:8:coarse2:rescaled:until50"}, "is fitted to images, not latents"),
         ({"noise_offset": -0.1}, "noise_offset must be 0 or more"),
         ({"encode_precision": "fp16"}, "unknown encode_precision 'fp16'"),
         ({"optimiser": "adam"}, "unknown optimiser 'adam'"),

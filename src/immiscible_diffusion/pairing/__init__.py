@@ -8,6 +8,7 @@ from immiscible_diffusion.pairing.dual_fitting import Duals, fit_duals
 from immiscible_diffusion.pairing.independent import Independent
 from immiscible_diffusion.pairing.naming import (
     canonical_name,
+    is_fitted,
     is_rescaled,
     is_staged,
     is_whitened,
@@ -41,6 +42,7 @@ __all__ = [
     "fit_duals",
     "fit_semidiscrete",
     "in_force",
+    "is_fitted",
     "is_rescaled",
     "is_staged",
     "is_whitened",

@@ -131,6 +131,11 @@ def is_whitened(name: str) -> bool:
     return "whitened" in canonical_name(name).split(":")
 
 
+def is_fitted(name: str) -> bool:
+    """Whether the pairing of this name needs more of the data set than its mean: a fit, axes, moments."""
+    return name == "semidiscrete" or is_whitened(name) or is_rescaled(name)
+
+
 def is_staged(name: str) -> bool:
     """Whether the pairing of this name holds for a part of training only."""
     return _stage(name)[1] is not None

@@ -13,7 +13,7 @@ from immiscible_diffusion.experiment import (
     trains,
 )
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
-from immiscible_diffusion.pairing import canonical_name, is_staged
+from immiscible_diffusion.pairing import canonical_name, is_fitted, is_staged
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.policy.demonstrations import Observations
 
@@ -70,6 +70,10 @@ class PolicyExperiment:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairing", canonical_name(self.pairing))
         check_training(self)
+        if is_fitted(self.pairing):
+            raise ValueError(
+                f"pairing {self.pairing!r} is fitted to images, not actions; choose nearest or assigned"
+            )
         if is_staged(self.pairing):
             raise ValueError(
                 f"pairing {self.pairing!r} is staged, which is for images; use pairing_start for a policy"

@@ -14,7 +14,7 @@ from immiscible_diffusion.experiment import (
     trains,
 )
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
-from immiscible_diffusion.pairing import canonical_name
+from immiscible_diffusion.pairing import canonical_name, is_fitted
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.text_to_image.guidance import check_guidance
 from immiscible_diffusion.text_to_image.latents import Transform
@@ -95,9 +95,9 @@ class TextToImageExperiment:
                 f"objective must be diffusion or flow matching, got {type(self.objective).__name__}; "
                 "name an experiment of either"
             )
-        if self.pairing == "semidiscrete":
+        if is_fitted(self.pairing):
             raise ValueError(
-                "pairing 'semidiscrete' is fitted to images, not latents; choose nearest or assigned"
+                f"pairing {self.pairing!r} is fitted to images, not latents; choose nearest or assigned"
             )
         for name, kind in (("bad_data", BadData), ("optimiser", Optimiser)):
             if getattr(self, name) not in get_args(kind):
