@@ -1,6 +1,5 @@
 """A policy's training: batches of chunks through the loop that images use."""
 
-import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -9,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.data import batch_rows
-from immiscible_diffusion.pairing import Independent, Pairing
+from immiscible_diffusion.pairing import Independent, Pairing, Staged
 from immiscible_diffusion.policy.chunks import Chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment
 from immiscible_diffusion.randomness import generator_for
@@ -50,16 +49,20 @@ def policy_steps(
     first_step: int = 0,
 ) -> Iterator[TrainingStep]:
     """Train from `first_step` completed steps to the end, yielding after every step; see `steps_on`."""
-    begins = pairing_begins(experiment, len(chunks))
-    for first, end, chosen in ((0, begins, Independent()), (begins, experiment.steps, pairing)):
-        if max(first, first_step) < end:
-            yield from steps_on(
-                dataclasses.replace(experiment, steps=end),
-                lambda step, rank, processes: chunk_batch(experiment, chunks, step, rank, processes),
-                chosen,
-                network,
-                optimizer,
-                accelerator,
-                max(first, first_step),
-                lambda step: learning_rate_at(experiment, step),
-            )
+    return steps_on(
+        experiment,
+        lambda step, rank, processes: chunk_batch(experiment, chunks, step, rank, processes),
+        _from_step(pairing, pairing_begins(experiment, len(chunks)), experiment.steps),
+        network,
+        optimizer,
+        accelerator,
+        first_step,
+        lambda step: learning_rate_at(experiment, step),
+    )
+
+
+def _from_step(pairing: Pairing, begins: int, steps: int) -> Pairing:
+    """The pairing from a step on, and unpaired noise before it."""
+    if begins == 0:
+        return pairing
+    return Staged(pairing, begins / steps) if begins < steps else Independent()
