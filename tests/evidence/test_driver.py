@@ -17,6 +17,7 @@ from immiscible_diffusion.evidence import (
     run_listed,
     write_result,
 )
+from immiscible_diffusion.objectives import Diffusion
 
 PLAN = Plan(("independent", "nearest:2"), seeds=2, evaluations=(1, 2), judged_at=2, points=2, count=80)
 
@@ -113,14 +114,20 @@ def test_other_settings_are_refused(made: Places) -> None:
 def test_a_setting_that_came_later_was_at_its_default(made: Places, tmp_path: Path) -> None:
     whole = read_result(made.results / "tiny.json")
     settings = {name: value for name, value in whole.comparison.settings.items() if name != "clip_norm"}
+    objective = {"kind": "Diffusion", "prediction": "v", "schedule": "linear", "training_steps": 9}
+    settings = {**settings, "objective": objective, "sampler": "ddim"}
     older = dataclasses.replace(
         whole, comparison=dataclasses.replace(whole.comparison, settings=settings), again=()
     )
     places = Places(tmp_path, tmp_path / "runs")
     write_result(older, tmp_path)
-    assert list(run_listed(listed(), places, lambda _: None)) == []
+    same = Diffusion("v", "linear", 9)
+    assert list(run_listed(listed(experiment=small(objective=same)), places, lambda _: None)) == []
     with pytest.raises(ValueError, match=r"clip_norm 1.0 → 2.0"):
-        list(run_listed(listed(experiment=small(clip_norm=2.0)), places, lambda _: None))
+        list(run_listed(listed(experiment=small(objective=same, clip_norm=2.0)), places, lambda _: None))
+    other = Diffusion("v", "linear", 9, min_snr_gamma=5)
+    with pytest.raises(ValueError, match=r"min_snr_gamma': None.* → .*'min_snr_gamma': 5"):
+        list(run_listed(listed(experiment=small(objective=other)), places, lambda _: None))
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
