@@ -6,8 +6,7 @@ from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing import AssignedWithin, Independent, Pairing
 from immiscible_diffusion.pairing.skew import Skew, measure_skew
-from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.training import make_batch
+from immiscible_diffusion.training import make_batch, paired_batches
 
 ROWS = 4096  # to measure on; a second or two at 32×32
 
@@ -20,14 +19,15 @@ def run_skew(experiment: Experiment, data: ImageData, pairing: Pairing, rows: in
     """
     if not experiment.class_conditional or isinstance(pairing, (Independent, AssignedWithin)):
         return None
-    cleans, noises, labels = [], [], []
-    for step in range(max(1, rows // experiment.batch_size)):
-        batch = make_batch(experiment, data, step)
-        generator = generator_for(experiment.seed, "skew", step)
-        cleans.append(batch.clean)
-        noises.append(pairing(batch.clean, generator=generator, condition=batch.condition))
-        labels.append(batch.condition)
+    steps = range(max(1, rows // experiment.batch_size))
+    drawn = list(
+        paired_batches(
+            lambda step: make_batch(experiment, data, step), pairing, experiment.seed, "skew", steps
+        )
+    )
+    clean, noise = torch.cat([batch.clean for batch, _ in drawn]), torch.cat([noise for _, noise in drawn])
+    labels = torch.cat([batch.condition for batch, _ in drawn if batch.condition is not None])
     try:
-        return measure_skew(torch.cat(cleans), torch.cat(noises), torch.cat(labels))  # type: ignore[arg-type]
+        return measure_skew(clean, noise, labels)
     except ValueError:
         return None

@@ -13,8 +13,7 @@ from torch import Tensor
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing import Pairing, in_force
-from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.training import make_batch
+from immiscible_diffusion.training import make_batch, paired_batches
 
 DRAWN = 16_384  # paired noises, of which the mean's length errs by √(D/N): 0.06 σ at 64 values, 0.43 at 3,072
 
@@ -39,14 +38,20 @@ def paired_rows(
     step: another number draws other images and noises.
     """
     last = in_force(pairing, 1 - 1 / (2 * experiment.steps))
-    clean, drawn = [], []
-    for number in range(math.ceil(count / experiment.batch_size)):
-        at = (step + 1) * 1_000_000 + number
-        batch = make_batch(experiment, data, at % experiment.steps)
-        generator = generator_for(experiment.seed, "marginal", at)
-        clean.append(batch.clean)
-        drawn.append(last(batch.clean, generator=generator, condition=batch.condition))
-    return torch.cat(clean)[:count], torch.cat(drawn)[:count]
+    first = (step + 1) * 1_000_000
+    drawn = list(
+        paired_batches(
+            lambda at: make_batch(experiment, data, at % experiment.steps),
+            last,
+            experiment.seed,
+            "marginal",
+            range(first, first + math.ceil(count / experiment.batch_size)),
+        )
+    )
+    clean, noise = (
+        torch.cat(parts)[:count] for parts in ([b.clean for b, _ in drawn], [n for _, n in drawn])
+    )
+    return clean, noise
 
 
 def lean(clean: Tensor, noise: Tensor, centre: Tensor) -> float:

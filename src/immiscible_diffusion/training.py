@@ -1,7 +1,7 @@
 """The training loop: a generator that yields after every step. Averaging, saving and logging live outside."""
 
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +15,7 @@ from immiscible_diffusion.data import ImageData, batch_rows, to_clean
 from immiscible_diffusion.experiment import Experiment, PairedOver
 from immiscible_diffusion.objectives import Objective
 from immiscible_diffusion.pairing import Pairing, in_force
-from immiscible_diffusion.randomness import derived_seed, generator_for
+from immiscible_diffusion.randomness import Stream, derived_seed, generator_for
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,16 @@ def make_batch(
         pixels = torch.where(flipped[own, None, None, None], pixels.flip(-1), pixels)
     labels = data.labels[rows[own]] if experiment.class_conditional and data.labels is not None else None
     return Batch(to_clean(pixels, experiment.image_std), labels, time[own], rows[own])
+
+
+def paired_batches(
+    batch_at: Callable[[int], Batch], pairing: Pairing, seed: int, stream: Stream, steps: Iterable[int]
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Pair batches as training would, with noise of a stream of its own: batch and noise of each step."""
+    for step in steps:
+        batch = batch_at(step)
+        generator = generator_for(seed, stream, step)
+        yield batch, pairing(batch.clean, generator=generator, condition=batch.condition)
 
 
 def training_steps(

@@ -11,7 +11,7 @@ from immiscible_diffusion.pairing.skew import told_variance
 from immiscible_diffusion.policy.chunks import Chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment
 from immiscible_diffusion.policy.training import chunk_batch
-from immiscible_diffusion.randomness import generator_for
+from immiscible_diffusion.training import paired_batches
 
 
 def noise_skew(
@@ -20,11 +20,11 @@ def noise_skew(
     """`told_variance` of the observation by the noise [horizon · 2] of an epoch, or of so many `batches`."""
     count = batches or max(2, len(chunks) // experiment.batch_size)
     cleans, noises, seen = [], [], []
-    for step in range(count):
-        batch = chunk_batch(experiment, chunks, step)
-        generator = generator_for(experiment.seed, "noise", step)
+    for batch, noise in paired_batches(
+        lambda step: chunk_batch(experiment, chunks, step), pairing, experiment.seed, "noise", range(count)
+    ):
         cleans.append(batch.clean)
-        noises.append(pairing(batch.clean, generator=generator, condition=batch.condition))
+        noises.append(noise)
         assert batch.condition is not None
         seen.append(batch.condition)
     # Batches of one epoch never repeat a chunk, but neighbours overlap: halves are by batch, not by episode.

@@ -8,10 +8,10 @@ from torch import Tensor
 from immiscible_diffusion.pairing import AssignedWithin, Independent, Pairing
 from immiscible_diffusion.pairing.skew import Skew, measure_skew, told_variance
 from immiscible_diffusion.pairing.within import similar_rows
-from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 from immiscible_diffusion.text_to_image.prompts import CLASS_NAMES, caption_choice
 from immiscible_diffusion.text_to_image.training import TextToImageData, text_batch
+from immiscible_diffusion.training import paired_batches
 
 ROWS = 4096
 KINDS = 16  # that captions are sorted into, as no two are alike
@@ -23,17 +23,19 @@ def text_skew(
     """Measure it on a run's own first batches, about `rows` rows.
 
     Captions, those drawn, are sorted into 16 kinds by their embeddings, whose variance told is measured too;
-    class names are the kinds otherwise. None where the
-    pairing cannot look at the prompt (independent, assigned within it), or there are too few rows or kinds.
+    class names are the kinds otherwise. None where the pairing cannot look at the prompt (independent,
+    assigned within it), or there are too few rows or kinds.
     """
     if isinstance(pairing, (Independent, AssignedWithin)):
         return None
     cleans, noises, numbers, choices = [], [], [], []
-    for step in range(max(1, rows // experiment.batch_size)):
-        batch = text_batch(experiment, data, step)
-        generator = generator_for(experiment.seed, "skew", step)
+    steps = range(max(1, rows // experiment.batch_size))
+    drawn = paired_batches(
+        lambda step: text_batch(experiment, data, step), pairing, experiment.seed, "skew", steps
+    )
+    for step, (batch, noise) in zip(steps, drawn, strict=True):
         cleans.append(batch.clean)
-        noises.append(pairing(batch.clean, generator=generator, condition=batch.condition))
+        noises.append(noise)
         numbers.append(batch.rows)
         choices.append(caption_choice(data.prompts.prompts, batch.rows, experiment.seed, step))
     clean, noise, rows_seen = torch.cat(cleans), torch.cat(noises), torch.cat(numbers)
