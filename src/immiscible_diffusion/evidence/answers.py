@@ -4,7 +4,7 @@ from statistics import mean
 
 from immiscible_diffusion.comparison import Estimate, mean_over_seeds
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.evidence.effects import Effect, effects, shown_change
+from immiscible_diffusion.evidence.effects import Effect, effects, percent, shown_change
 from immiscible_diffusion.evidence.harm import harm
 from immiscible_diffusion.evidence.result import Result
 
@@ -127,7 +127,7 @@ def _which_k(found: list[Effect], results: dict[str, Result]) -> str:
             n: min((e for e in swept if e.evaluations == n), key=lambda e: e.change.value) for n in counts
         }
         said = ", ".join(
-            f"{_plain_k(e.pairing)} at {n} ({_percent(e.change.value)})" for n, e in least.items()
+            f"{_plain_k(e.pairing)} at {n} ({percent(e.change.value)})" for n, e in least.items()
         )
         lines.append(f"{name}: {said}")
     return f"**At what k?** Best of `nearest:k`, by evaluations: {'; '.join(lines)}." if lines else ""
@@ -158,7 +158,7 @@ def _against(
             by = {(e.pairing, e.evaluations): e.change.value for e in found if e.comparison == name}
             counts = [n for n in results[name].comparison.evaluations if (one, n) in by and (other, n) in by]
             if counts:
-                said = [" / ".join(_percent(by[p, n]) for n in counts) for p in (one, other)]
+                said = [" / ".join(percent(by[p, n]) for n in counts) for p in (one, other)]
                 lines.append(
                     f"- {name}, at {' / '.join(map(str, counts))}: `{one}` {said[0]}, `{other}` {said[1]}"
                 )
@@ -259,9 +259,5 @@ def _mean(found: list[Effect], pairing: str) -> float:
 
 def _with_interval(effect: Effect) -> str:
     interval = effect.change.interval
-    ends = f" ({_percent(interval.low)} to {_percent(interval.high)})" if interval else " (one seed)"
-    return f"{_percent(effect.change.value)}{ends}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:+.0f} %".replace("-", "−")
+    ends = f" ({percent(interval.low)} to {percent(interval.high)})" if interval else " (one seed)"
+    return f"{percent(effect.change.value)}{ends}"

@@ -51,7 +51,12 @@ def shown_change(change: Estimate) -> str:
     if not math.isfinite(change.value):
         return "diverged"
     if change.interval is None:
-        return f"{100 * change.value:+.0f} %".replace("-", "−")
+        return percent(change.value)
     half = 50 * (change.interval.high - change.interval.low)
     words = f"{100 * change.value:+.0f} ± {half:.0f} %".replace("-", "−")
     return f"**{words}**" if outcome_of(change) in ("helps", "harms") else words
+
+
+def percent(share: float) -> str:
+    """A share as "−18 %"."""
+    return f"{100 * share:+.0f} %".replace("-", "−")
