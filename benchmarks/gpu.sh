@@ -79,7 +79,7 @@ mkdir -p "$out"
 if [ -n "${GPU_SH_TINY:-}" ]; then
     seconds=${GPU_SH_SECONDS:-60}
     bench=(--batches 16 --seconds 0.05 --repeats 2)
-    trainers=(--network unet-patch --batch 4 --steps 1 --turns 1 --profile)
+    trainers=(--network unet-tiny --batch 4 --steps 1 --turns 1 --profile)
     training=(--network unet-patch --batch 8 --precision no --no-compile --count 80 --points 2 --rows 500)
 else
     bench=(--batches 128 256 512 1024 4096 --seconds 3)
