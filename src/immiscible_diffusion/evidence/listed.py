@@ -9,13 +9,14 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.pairing.suggestions import unknown
 
+COARSE = "nearest:8:coarse2:rescaled"
 DIGITS = (
     "independent",
     "nearest:8",
     "assigned",
     "nearest:8:until50",
     "nearest:8:coarse2",
-    "nearest:8:coarse2:rescaled",
+    COARSE,
     "nearest:8:rescaled",
     "nearest:8:uncentred",
     "nearest:8:dot",
@@ -38,7 +39,7 @@ LARGER = (
     "nearest:8:until50",
     "nearest:8:uncentred",
     "nearest:8:coarse2",
-    "nearest:8:coarse2:rescaled",
+    COARSE,
 )
 FEWER_SEEDS = 3
 
@@ -81,9 +82,7 @@ def listed_comparisons() -> tuple[Listed, ...]:
     """Every comparison of the evidence."""
     digits = Plan(DIGITS + DIGITS_TOO, seeds=5, points=4, count=2000)
     larger = Plan(LARGER, seeds=3, points=2, count=2000)
-    cifar10 = dataclasses.replace(
-        larger, pairings=(*LARGER[:3], "nearest:8:coarse2"), count=1000, features="resnet"
-    )
+    cifar10 = dataclasses.replace(larger, pairings=(*LARGER[:3], COARSE), count=1000, features="resnet")
     flow = named_experiment("digits-flow")
     return (
         Listed(
@@ -112,7 +111,7 @@ def listed_comparisons() -> tuple[Listed, ...]:
             "fashion-mnist-ddim",
             "DDIM on 784 pixels.",
             _on_a_cpu("fashion-mnist-ddim", "mlp-wide", 256, 1000, 0.001),
-            dataclasses.replace(larger, pairings=LARGER[:4]),
+            dataclasses.replace(larger, pairings=(*LARGER[:4], COARSE)),
             again=1000,
         ),
         Listed(
@@ -120,7 +119,7 @@ def listed_comparisons() -> tuple[Listed, ...]:
             "Flow matching on digits told apart by class: does assignment harm where there is a condition, "
             "and does assigning within the class mend it?",
             dataclasses.replace(flow, class_conditional=True),
-            Plan(("independent", "nearest:8", "assigned", "assigned:within"), points=2),
+            Plan(("independent", "nearest:8", "assigned", "assigned:within", COARSE), points=2),
             again=0,
         ),
         Listed(
@@ -134,7 +133,9 @@ def listed_comparisons() -> tuple[Listed, ...]:
             "digits-consistency",
             "Consistency training on 64 pixels.",
             named_experiment("digits-consistency"),
-            Plan(("independent", "nearest:4", "assigned"), evaluations=(1, 2, 4), judged_at=1, points=2),
+            Plan(
+                ("independent", "nearest:4", "assigned", COARSE), evaluations=(1, 2, 4), judged_at=1, points=2
+            ),
             again=0,
         ),
         Listed(
