@@ -185,34 +185,13 @@ def steps_on(
         rate = rate_at(step) if rate_at else warmed_up(experiment, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = torch.zeros((), device=device)
-        pieces = torch.arange(len(clean), device=device).chunk(experiment.accumulation)
-        for number, piece in enumerate(pieces):
-            last = number == len(pieces) - 1
-            with nullcontext() if last else accelerator.no_sync(network):
-                chosen = None if condition is None else condition[piece]
-                with accelerator.autocast():
-                    losses = experiment.objective.loss(
-                        network, clean[piece], noise[piece], time[piece], chosen
-                    )
-                share = losses.mean() * (len(piece) / len(clean))
-                accelerator.backward(share)
-                loss += share.detach()
+        loss = _gradients(experiment, accelerator, network, clean, noise, time, condition)
         norm = accelerator.clip_grad_norm_(parameters, experiment.clip_norm).detach()
         loss, finite = _over_all(accelerator, loss, norm)
-        skipped, scaling = not finite, False
-        if not skipped:
-            try:
-                optimizer.step()
-            except Exception as error:
-                raise TornUpdateError(f"the update of step {step + 1} broke off: {error!r}") from error
-        elif accelerator.scaler is not None:
-            before = accelerator.scaler.get_scale()
-            accelerator.scaler.update()  # which optimizer.step() does otherwise
-            scaling = before > 1 and accelerator.scaler.get_scale() < before
+        scaling = _updated(optimizer, accelerator, finite, step)
         optimizer.zero_grad()
         rows = batch.rows
-        if skipped and pair_processes > 1:
+        if not finite and pair_processes > 1:
             rows = accelerator.gather(rows.to(device)).cpu()
         yield TrainingStep(
             step + 1,
@@ -222,9 +201,47 @@ def steps_on(
             clock.perf_counter() - started,
             pairing_seconds,
             rows,
-            skipped,
-            scaling,
+            skipped=not finite,
+            scaling=scaling,
         )
+
+
+def _gradients(
+    experiment: TrainingSettings,
+    accelerator: Accelerator,
+    network: nn.Module,
+    clean: Tensor,
+    noise: Tensor,
+    time: Tensor,
+    condition: Tensor | None,
+) -> Tensor:
+    """Accumulate the gradient of the mean loss over the batch's pieces; returns that loss."""
+    loss = torch.zeros((), device=clean.device)
+    pieces = torch.arange(len(clean), device=clean.device).chunk(experiment.accumulation)
+    for number, piece in enumerate(pieces):
+        last = number == len(pieces) - 1
+        with nullcontext() if last else accelerator.no_sync(network):
+            chosen = None if condition is None else condition[piece]
+            with accelerator.autocast():
+                losses = experiment.objective.loss(network, clean[piece], noise[piece], time[piece], chosen)
+            share = losses.mean() * (len(piece) / len(clean))
+            accelerator.backward(share)
+            loss += share.detach()
+    return loss
+
+
+def _updated(optimizer: Optimizer, accelerator: Accelerator, finite: bool, step: int) -> bool:
+    """Change the weights where all is finite; returns whether the loss scale fell instead."""
+    if finite:
+        try:
+            optimizer.step()
+        except Exception as error:
+            raise TornUpdateError(f"the update of step {step + 1} broke off: {error!r}") from error
+    elif accelerator.scaler is not None:
+        before = accelerator.scaler.get_scale()
+        accelerator.scaler.update()  # which optimizer.step() does otherwise
+        return bool(before > 1 and accelerator.scaler.get_scale() < before)
+    return False
 
 
 def _over_all(accelerator: Accelerator, loss: Tensor, norm: Tensor) -> tuple[Tensor, bool]:
