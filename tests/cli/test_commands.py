@@ -110,7 +110,7 @@ def test_digits_are_diffusion_and_flow_in_one_page(tmp_path: Path) -> None:
     page = (tmp_path / "runs" / "demo" / "report.html").read_text()
     assert "digits-flow" in page and "digits-ddim" in page and "Report: runs/demo/report.html" in said
     assert "immiscible demo runs/demo" in said
-    for name in ("nearest:4:uncentred", "nearest:8:uncentred", "assigned"):
+    for name in ("nearest:4:uncentred", "nearest:8:uncentred", "nearest:8:coarse2:rescaled", "assigned"):
         assert name in page
 
 

@@ -72,6 +72,10 @@ def test_pytorch(digits: tuple[Tensor, Tensor]) -> None:
     torch.manual_seed(0)
     names = run("pytorch", images=digits[0], network=network())
     nearer(names["clean"], names["noise"], names["target"], names["noisy"])
+    assert float(names["drawn"].std()) < 0.98
+    rescaled = names["pairing"](digits[0])
+    assert abs(float(rescaled.std()) - 1) < 0.02
+    assert float((rescaled * (digits[0] - digits[0].mean(dim=0))).sum(dim=(1, 2, 3)).mean()) > 0.5
 
 
 def test_diffusers(digits: tuple[Tensor, Tensor]) -> None:

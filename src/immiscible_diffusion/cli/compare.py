@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 
-# Of images; a policy's nearest is of 2, as in the paper.
-PAIRINGS = ("independent", "nearest", "assigned")
-# `compare digits`: both objectives on one page, in five minutes; the k that suits each.
+# `compare digits`: both objectives on one page, in five minutes; the k of the paper's rule for each.
 DIGITS = "digits"
 DIGITS_K = {"digits-flow": 4, "digits-ddim": 8}
 
@@ -37,7 +35,7 @@ def compare(
     policy: Annotated[PolicySettings, tyro.conf.arg(name="")] = AS_NAMED_POLICY,
     text: Annotated[TextToImageSettings, tyro.conf.arg(name="")] = AS_NAMED_TEXT,
     scoring: Annotated[Scoring, tyro.conf.arg(name="")] = AS_PUBLISHED,
-    pairings: tuple[str, ...] = PAIRINGS,
+    pairings: tuple[str, ...] | None = None,
     seeds: int = 3,
     evaluations: tuple[int, ...] | None = None,
     judged_at: int | None = None,
@@ -62,7 +60,8 @@ def compare(
         policy: Settings of a policy.
         text: Settings of a text-to-image model.
         scoring: How a policy is scored.
-        pairings: Short names, such as independent nearest:4 nearest:4:uncentred nearest:2.5:dot assigned.
+        pairings: Short names, such as independent nearest:4 nearest:4:uncentred nearest:2.5:dot assigned; by
+            default independent, the experiment's own and assigned, for digits nearest as in the paper, too.
         seeds: Runs of each pairing, from --seed on.
         evaluations: Network evaluations an image to measure at; by default 5, 20 and 50, for a consistency
             model 1, 2 and 4.
@@ -91,8 +90,7 @@ def compare(
             "weights": weights,
         }
         refuse(compare, images_only, "a policy")
-        own = ("independent", "nearest:2", "assigned") if pairings == PAIRINGS else pairings
-        policies = PolicyPlan(own, seeds, scoring.measure())
+        policies = PolicyPlan(pairings or _usual(first.pairing), seeds, scoring.measure())
         return compare_policies(first, policies, scoring, folder, jobs)
     refuse(compare, {"scoring": scoring}, "images")
     sections = []
@@ -107,7 +105,7 @@ def compare(
 def _plan(
     asked: str,
     chosen: "Experiment | TextToImageExperiment",
-    pairings: tuple[str, ...],
+    pairings: tuple[str, ...] | None,
     seeds: int,
     evaluations: tuple[int, ...] | None,
     judged_at: int | None,
@@ -116,20 +114,23 @@ def _plan(
 ) -> "Plan":
     from immiscible_diffusion.comparison import Plan
 
-    usual_points, usual_count = 10, 2000
+    usual_points, usual_count, usual = 10, 2000, _usual(chosen.pairing)
     if asked == DIGITS:
         usual_points, usual_count = 5, 1000
-        if pairings == PAIRINGS:
-            k = DIGITS_K[chosen.name]
-            pairings = ("independent", f"nearest:{k}:uncentred", f"nearest:{k}", "assigned")
+        usual = ("independent", f"nearest:{DIGITS_K[chosen.name]}:uncentred", *usual[1:])
     return Plan(
-        pairings,
+        pairings or usual,
         seeds,
         evaluations or chosen.objective.evaluations,
         chosen.objective.judged_at if judged_at is None else judged_at,
         usual_points if points is None else points,
         usual_count if count is None else count,
     )
+
+
+def _usual(own: str) -> tuple[str, ...]:
+    """Vanilla, the experiment's own pairing, and assignment."""
+    return tuple(dict.fromkeys(("independent", own, "assigned")))
 
 
 def _compared(

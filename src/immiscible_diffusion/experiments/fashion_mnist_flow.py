@@ -3,7 +3,9 @@
 Command: immiscible train fashion-mnist-flow --data PATH (or nothing: the hub's copy)
 Hardware: 2 CPU cores. Duration: about 1.2 s a step, 20 minutes for the default 1,000 steps.
 Paper: has no such experiment. Its images share half of their energy (docs/decisions.md).
-Ours: a small network for a CPU: `immiscible evidence run fashion-mnist-flow`, docs/results.md
+Ours: docs/results.md, a small network (`immiscible evidence run fashion-mnist-flow`), three seeds: the
+    pairing below lowers the distance at 5 evaluations by 21 ± 2 % and leaves it at 50; assigned 36 ± 1 %
+    lower at 5.
 """
 
 from immiscible_diffusion.experiment import Experiment
@@ -14,7 +16,7 @@ experiment = Experiment(
     data="fashion-mnist",
     network="unet-small",
     objective=FlowMatching(),
-    pairing="nearest:4",
+    pairing="nearest:8:coarse2:rescaled",
     batch_size=64,
     steps=1000,
     learning_rate=0.001,
