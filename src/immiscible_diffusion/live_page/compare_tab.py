@@ -6,8 +6,9 @@ import gradio as gr
 
 from immiscible_diffusion.comparison import report_page
 from immiscible_diffusion.live_page.choosing import Chooser, chooser
-from immiscible_diffusion.live_page.found_runs import Found, Library, chosen, comparison_of
+from immiscible_diffusion.live_page.found_runs import Found, Library, chosen
 from immiscible_diffusion.live_page.inputs import answered
+from immiscible_diffusion.live_page.opened_runs import comparison_of
 from immiscible_diffusion.live_page.shown import page_inside
 
 HOW = (
