@@ -103,6 +103,12 @@ def test_numbers_can_be_selected_and_downloaded(browser: Any, file: Path) -> Non
     with page.expect_download() as started:
         page.get_by_role("link", name="Download").first.click()
     held = json.loads(Path(started.value.path()).read_text())
+    if "curves" in held:
+        with page.expect_download() as second:
+            page.get_by_role("link", name="Download results.csv").click()
+        numbers = held["curves"], held["evaluations"]
+        rows = sum(len(curve["points"]) for curve in numbers[0]) * len(numbers[1])
+        assert len(Path(second.value.path()).read_text().splitlines()) == 1 + rows
     assert {"curves", "values"} & set(held)
     assert page.evaluate("JSON.parse(document.querySelector('script[type$=json]').textContent)") == held
     page.close()

@@ -40,7 +40,7 @@ def upload(served: Served, name: str, content: bytes) -> Any:
 def edit_with(served: Served, path: str) -> tuple[str, Any]:
     held = {"path": path, "meta": {"_type": "gradio.FileData"}}
     image = {"background": held, "layers": [held], "composite": held}
-    return ask(served, "edit", [None, None, image, "Fill", 0.5, 0.5, 0.5, 5, 1, 0, ""])
+    return ask(served, "edit", [None, None, image, "Fill", 0.5, 0.5, 0.5, 5, 1, 0, "", "", 1])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ figure.small img { max-width: min(36rem, 100%); }
 .board { position: relative; overflow: hidden; width: 20rem; max-width: 100%; }
 .board img { display: block; width: 100%; image-rendering: pixelated; }
 .board .frame { position: absolute; cursor: move; touch-action: none; outline: 2px solid #d55e00;
-  box-shadow: 0 0 0 100rem rgb(128 128 128 / .88); }
+  outline-offset: -2px;  box-shadow: 0 0 0 100rem rgb(128 128 128 / .88); }
 .dark [role=tab][aria-selected=true] { color: var(--primary-400) !important; }
 progress { width: 100%; height: 1.2rem; }
 iframe.report { width: 100%; height: 80vh; border: 1px solid #8888; border-radius: 4px; }
