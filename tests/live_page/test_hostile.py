@@ -89,9 +89,51 @@ def test_no_path_leads_out_of_the_page(served: Served, place: str) -> None:
     assert answer.status_code >= 400 or "<!doctype html>" in answer.text.lower()
 
 
-def test_a_file_that_was_not_uploaded_is_not_read(served: Served) -> None:
-    event, said = edit_with(served, "/etc/passwd")
-    assert event == "error" and "root:" not in json.dumps(said)
+def test_a_file_that_was_not_uploaded_is_not_read(served: Served, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    for path in ("/etc/passwd", str(tmp_path / "private.png")):
+        event, said = edit_with(served, path)
+        assert event == "error" and "was not uploaded by a user" in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("edit", {11: "x" * 2000}, "prompt must be a text of at most 1000 characters"),
+        ("edit", {12: float("nan")}, "guidance must be a number from 0 to 15"),
+        ("edit", {8: 10**6}, "maximum"),
+        ("curves", {0: ["../../etc"]}, "is no run|there is no run"),
+        ("curves", {0: 3}, "choose 1 to 7 runs"),
+        ("curves", {0: [{"a": 1}]}, "is no run|there is no run"),
+    ],
+)
+def test_a_bad_value_of_other_tabs_is_named(
+    served: Served, name: str, data: dict[int, Any], words: str
+) -> None:
+    usual = [None, None, None, "Fill", 0.5, 0.5, 0.5, 5, 1, 0, "", "", 1] if name == "edit" else [[]]
+    event, said = ask(served, name, [data.get(place, value) for place, value in enumerate(usual)])
+    assert event == "error"
+    assert any(word in json.dumps(said) for word in words.split("|")), said
+
+
+@pytest.mark.parametrize(
+    "dropped", [None, [1], {"across": "x", "down": 1}, {"across": 0.5, "down": 1e9}, {"across": float("nan")}]
+)
+def test_a_frame_dropped_nowhere_gets_a_message(served: Served, dropped: Any) -> None:
+    made = httpx.get(f"{served.address}/config").json()["dependencies"]
+    (number,) = [
+        one["id"] for one in made if not one["inputs"] and [kind for _, kind in one["targets"]] == ["release"]
+    ]
+    sent = {"data": [], "event_data": dropped, "fn_index": number, "session_hash": "someone"}
+    begun = httpx.post(
+        f"{served.address}/gradio_api/queue/join",
+        content=json.dumps(sent).encode(),
+        headers={"content-type": "application/json"},
+    )
+    assert begun.status_code == 200
+    with httpx.stream("GET", f"{served.address}/gradio_api/queue/data?session_hash=someone") as heard:
+        said = next(line for line in heard.iter_lines() if "process_completed" in line)
+    assert '"success":false' in said and "That did not work" in said
 
 
 def test_what_is_no_image_gets_a_message(served: Served) -> None:

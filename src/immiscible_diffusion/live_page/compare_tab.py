@@ -36,9 +36,10 @@ HOW_SINGLE = (
     "pairing from seed noise."
 )
 UNMEASURED = (
-    "No distance was measured while these runs trained: `immiscible train … --evaluate-every N` does that, "
-    "and `immiscible evaluate RUN` measures a finished one. Training loss is no evidence, for every pairing "
-    "lowers it."
+    "<p>No distance was measured while these runs trained: "
+    "<code>immiscible train … --evaluate-every N</code> does that, <code>immiscible evaluate RUN</code> "
+    "measures a finished one, and runs of a comparison have theirs in its report. Training loss is no "
+    "evidence, for every pairing lowers it.</p>"
 )
 
 
@@ -80,10 +81,16 @@ def single_runs(found: Found, names: Any) -> str:
     curves = [read_run_curve(title, folders[name]) for name, title in _titles(folders).items()]
     said = "; ".join(f"{curve.title}: {_last(curve)}" for curve in curves)
     shown = "Distances to real images as far as they were measured, and the training loss."
-    picture = figure(plot_run_curves(curves), f"Line charts against training steps. {said}", shown)
+    drawn = any(curve.measured for curve in curves)
+    picture = figure(
+        plot_run_curves(curves),
+        f"Line charts against training steps. {said}",
+        shown,
+        size="" if drawn else "small",
+    )
     measured = [one for curve in curves for one in (*curve.measured, *curve.evaluated)]
     warnings = dict.fromkeys(one.warning for one in measured if one.warning)
-    notes = "".join(map(note, warnings if measured else [UNMEASURED]))
+    notes = "".join(map(note, warnings)) if measured else UNMEASURED
     link = data_uri("text/csv", run_curves_csv(curves).encode())
     download = f'<p><a download="runs.csv" href="{link}">Download runs.csv</a></p>'
     return f"{picture}{_table(curves)}{notes}{download}"
