@@ -142,10 +142,11 @@ def test_what_is_no_image_gets_a_message(served: Served) -> None:
     assert event == "error" and "cannot identify image" in json.dumps(said)
 
 
-def test_a_huge_image_is_refused_before_it_is_decoded(served: Served) -> None:
+@pytest.mark.parametrize("side", [3_000, 20_000])  # over our limit alone, and over pillow's own too
+def test_a_huge_image_is_refused_before_it_is_decoded(served: Served, side: int) -> None:
     packed = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(packed, "PNG")
-    assert len(packed.getvalue()) < 2**20  # small to send, 1.6 GB as colours
+    Image.new("1", (side, side)).save(packed, "PNG")
+    assert len(packed.getvalue()) < 2**20  # small to send, the larger 1.6 GB as colours
     (path,) = upload(served, "bomb.png", packed.getvalue()).json()
     event, said = edit_with(served, path)
     assert event == "error" and "exceeds limit" in json.dumps(said)
