@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 from tests.small_runs import small
@@ -191,6 +191,7 @@ def test_a_run_whose_models_are_gone_says_so(prompted: Path, tmp_path: Path) -> 
         painted(found, list(found.prompted), held, FRAMED, 0.5, 0.5, 0.5, 4, 1, 0, "", "", 1)
 
 
+@example(2, 2, 0.9, 0, 0)
 @given(st.integers(2, 40), st.integers(2, 40), st.floats(0.1, 0.9), st.floats(0, 1), st.floats(0, 1))
 def test_a_frame_lies_inside_and_leaves_something_to_paint(
     high: int, wide: int, share: float, across: float, down: float

@@ -110,7 +110,11 @@ def test_a_file_that_was_not_uploaded_is_not_read(served: Served, tmp_path: Path
 def test_a_bad_value_of_other_tabs_is_named(
     served: Served, name: str, data: dict[int, Any], words: str
 ) -> None:
-    usual = [None, None, None, "Fill", 0.5, 0.5, 0.5, 5, 1, 0, "", "", 1] if name == "edit" else [[]]
+    usual = (
+        [None, None, None, "Fill what is brushed (in-paint)", 0.5, 0.5, 0.5, 5, 1, 0, "", "", 1]
+        if name == "edit"
+        else [[]]
+    )
     event, said = ask(served, name, [data.get(place, value) for place, value in enumerate(usual)])
     assert event == "error"
     assert any(word in json.dumps(said) for word in words.split("|")), said
@@ -162,9 +166,16 @@ def test_too_many_bytes_are_refused(served: Served) -> None:
 
 
 def test_bytes_sent_in_pieces_are_counted_too(served: Served) -> None:
-    pieces = (b"x" * 2**20 for _ in range(14))
+    # A request that would be answered if it were shorter.
+    request = json.dumps({"data": SAMPLE}).encode()
+    pieces = (request[:-1], *(b" " * 2**20 for _ in range(13)), request[-1:])
+    kind = {"content-type": "application/json"}
+    address = f"{served.address}/gradio_api/call/sample"
+    assert (
+        httpx.post(address, content=iter([request[:-1], b" ", request[-1:]]), headers=kind).status_code == 200
+    )
     try:
-        answer = httpx.post(f"{served.address}/gradio_api/call/sample", content=pieces, timeout=60)
+        answer = httpx.post(address, content=iter(pieces), headers=kind, timeout=60)
     except httpx.TransportError:
         return  # cut off
     assert answer.status_code >= 400
