@@ -1,5 +1,6 @@
 """Comparisons refuse what cannot be compared, and come back from JSON as they were."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -16,6 +17,7 @@ from immiscible_diffusion.comparison import (
     Point,
     Score,
     comparison_from_json,
+    comparison_to_csv,
     comparison_to_json,
 )
 from immiscible_diffusion.comparison.curves import curves_of, pairing_names
@@ -41,6 +43,28 @@ def test_diverged_distance_is_null_in_strict_json() -> None:
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert "null" in text
     assert comparison_from_json(text) == before
+
+
+def test_csv_has_every_distance_and_an_empty_cell_where_a_run_diverged() -> None:
+    before = realistic()
+    rows = list(csv.DictReader(comparison_to_csv(before).splitlines()))
+    written = {
+        (row["pairing"], int(row["seed"]), int(row["step"]), int(row["evaluations"])): (
+            float(row["frechet"]),
+            float(row["kernel"]),
+            float(row["seconds"]),
+        )
+        for row in rows
+    }
+    assert len(rows) == len(written)
+    assert written == {
+        (curve.pairing, curve.seed, point.step, count): (score.frechet, score.kernel, point.seconds)
+        for curve in before.curves
+        for point in curve.points
+        for count, score in point.scores.items()
+    }
+    broken = comparison_to_csv(comparison(curve("independent", 0, [3, math.inf], [1, 2])))
+    assert broken.splitlines()[-1].endswith(",20,,")
 
 
 def test_not_a_number_means_diverged() -> None:

@@ -74,7 +74,8 @@ def page(folder: Path) -> Page:
 
 def test_files_beside_the_page(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
-    assert names == {"report.html", "results.json", "curves.png", "speedup.png", "samples.png"}
+    files = {"report.html", "results.json", "results.csv", "curves.png", "speedup.png", "samples.png"}
+    assert names == files
     assert comparison_from_json((folder / "results.json").read_text()) == realistic()
     for path in folder.glob("*.png"):
         Image.open(path).verify()
@@ -105,9 +106,10 @@ def test_pictures_are_embedded_described_and_have_dark_versions(page: Page) -> N
 def test_raw_results_are_embedded_and_downloadable(folder: Path, page: Page) -> None:
     embedded = next(script for script in page.scripts if script.startswith("{"))
     assert comparison_from_json(embedded) == realistic()
-    link = next(a for a in page.all("a") if "download" in a)
-    assert link["download"] == "results.json"
-    assert base64.b64decode(link["href"].split(",", 1)[1]) == (folder / "results.json").read_bytes()
+    links = [a for a in page.all("a") if "download" in a]
+    assert [link["download"] for link in links] == ["results.json", "results.csv"]
+    for link in links:
+        assert base64.b64decode(link["href"].split(",", 1)[1]) == (folder / link["download"]).read_bytes()
 
 
 def test_structure_can_be_read_by_ear(page: Page) -> None:
@@ -179,8 +181,9 @@ def test_one_section_is_the_simple_case_of_several(tmp_path: Path) -> None:
 def test_several_sections_keep_apart(tmp_path: Path) -> None:
     sections = [(small(experiment=name), {}) for name in ("Digits, DDIM", "digits ddim", "¿?")]
     page = read(write_joint_report(sections, tmp_path))
-    names = {path.name for path in tmp_path.glob("*.json")}
-    assert names == {"digits-ddim-results.json", "digits-ddim-2-results.json", "experiment-results.json"}
+    for kind in ("json", "csv"):
+        names = {path.name.removesuffix(f"-results.{kind}") for path in tmp_path.glob(f"*.{kind}")}
+        assert names == {"digits-ddim", "digits-ddim-2", "experiment"}
     anchors = [a["href"] for a in page.all("a") if a["href"].startswith("#")]
     identities = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(anchors) == 3 and len(identities) == len(set(identities))

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.text_to_image.small_models import VOCABULARY, small, write_images, write_pipeline
+
+from immiscible_diffusion.text_to_image.runs import advance_text_to_image, open_text_to_image_run
 
 STEPS = 6  # of the training that the page offers
 
@@ -55,3 +58,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     yield started
     if started.process.poll() is None:
         assert end(started) == 0
+
+
+@pytest.fixture(scope="session")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two text-to-image runs on 16×16 images of three classes: vanilla and paired."""
+    if not VOCABULARY.exists():
+        pytest.skip(f"no vocabulary: {VOCABULARY} is absent")
+    place = tmp_path_factory.mktemp("prompted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        pipeline, images = write_pipeline(place / "models"), write_images(place / "images")
+        for name, pairing in (("a", "independent"), ("b", "assigned:within")):
+            experiment = small(images, pipeline, pairing=pairing, steps=3)
+            run = open_text_to_image_run(experiment, place / "runs" / name)
+            assert len(list(advance_text_to_image(run))) == 3
+    return place / "runs"

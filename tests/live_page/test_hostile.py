@@ -40,7 +40,7 @@ def upload(served: Served, name: str, content: bytes) -> Any:
 def edit_with(served: Served, path: str) -> tuple[str, Any]:
     held = {"path": path, "meta": {"_type": "gradio.FileData"}}
     image = {"background": held, "layers": [held], "composite": held}
-    return ask(served, "edit", [None, None, image, "Fill", 0.5, 0.5, 0.5, 5, 1, 0, ""])
+    return ask(served, "edit", [None, None, image, "Fill", 0.5, 0.5, 0.5, 5, 1, 0, "", "", 1])
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,55 @@ def test_no_path_leads_out_of_the_page(served: Served, place: str) -> None:
     assert answer.status_code >= 400 or "<!doctype html>" in answer.text.lower()
 
 
-def test_a_file_that_was_not_uploaded_is_not_read(served: Served) -> None:
-    event, said = edit_with(served, "/etc/passwd")
-    assert event == "error" and "root:" not in json.dumps(said)
+def test_a_file_that_was_not_uploaded_is_not_read(served: Served, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    for path in ("/etc/passwd", str(tmp_path / "private.png")):
+        event, said = edit_with(served, path)
+        assert event == "error" and "was not uploaded by a user" in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("edit", {11: "x" * 2000}, "prompt must be a text of at most 1000 characters"),
+        ("edit", {12: float("nan")}, "guidance must be a number from 0 to 15"),
+        ("edit", {8: 10**6}, "maximum"),
+        ("curves", {0: ["../../etc"]}, "is no run|there is no run"),
+        ("curves", {0: 3}, "choose 1 to 7 runs"),
+        ("curves", {0: [{"a": 1}]}, "is no run|there is no run"),
+    ],
+)
+def test_a_bad_value_of_other_tabs_is_named(
+    served: Served, name: str, data: dict[int, Any], words: str
+) -> None:
+    usual = (
+        [None, None, None, "Fill what is brushed (in-paint)", 0.5, 0.5, 0.5, 5, 1, 0, "", "", 1]
+        if name == "edit"
+        else [[]]
+    )
+    event, said = ask(served, name, [data.get(place, value) for place, value in enumerate(usual)])
+    assert event == "error"
+    assert any(word in json.dumps(said) for word in words.split("|")), said
+
+
+@pytest.mark.parametrize(
+    "dropped", [None, [1], {"across": "x", "down": 1}, {"across": 0.5, "down": 1e9}, {"across": float("nan")}]
+)
+def test_a_frame_dropped_nowhere_gets_a_message(served: Served, dropped: Any) -> None:
+    made = httpx.get(f"{served.address}/config").json()["dependencies"]
+    (number,) = [
+        one["id"] for one in made if not one["inputs"] and [kind for _, kind in one["targets"]] == ["release"]
+    ]
+    sent = {"data": [], "event_data": dropped, "fn_index": number, "session_hash": "someone"}
+    begun = httpx.post(
+        f"{served.address}/gradio_api/queue/join",
+        content=json.dumps(sent).encode(),
+        headers={"content-type": "application/json"},
+    )
+    assert begun.status_code == 200
+    with httpx.stream("GET", f"{served.address}/gradio_api/queue/data?session_hash=someone") as heard:
+        said = next(line for line in heard.iter_lines() if "process_completed" in line)
+    assert '"success":false' in said and "That did not work" in said
 
 
 def test_what_is_no_image_gets_a_message(served: Served) -> None:
@@ -100,10 +146,11 @@ def test_what_is_no_image_gets_a_message(served: Served) -> None:
     assert event == "error" and "cannot identify image" in json.dumps(said)
 
 
-def test_a_huge_image_is_refused_before_it_is_decoded(served: Served) -> None:
+@pytest.mark.parametrize("side", [3_000, 20_000])  # over our limit alone, and over pillow's own too
+def test_a_huge_image_is_refused_before_it_is_decoded(served: Served, side: int) -> None:
     packed = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(packed, "PNG")
-    assert len(packed.getvalue()) < 2**20  # small to send, 1.6 GB as colours
+    Image.new("1", (side, side)).save(packed, "PNG")
+    assert len(packed.getvalue()) < 2**20  # small to send, the larger 1.6 GB as colours
     (path,) = upload(served, "bomb.png", packed.getvalue()).json()
     event, said = edit_with(served, path)
     assert event == "error" and "exceeds limit" in json.dumps(said)
@@ -119,9 +166,16 @@ def test_too_many_bytes_are_refused(served: Served) -> None:
 
 
 def test_bytes_sent_in_pieces_are_counted_too(served: Served) -> None:
-    pieces = (b"x" * 2**20 for _ in range(14))
+    # A request that would be answered if it were shorter.
+    request = json.dumps({"data": SAMPLE}).encode()
+    pieces = (request[:-1], *(b" " * 2**20 for _ in range(13)), request[-1:])
+    kind = {"content-type": "application/json"}
+    address = f"{served.address}/gradio_api/call/sample"
+    assert (
+        httpx.post(address, content=iter([request[:-1], b" ", request[-1:]]), headers=kind).status_code == 200
+    )
     try:
-        answer = httpx.post(f"{served.address}/gradio_api/call/sample", content=pieces, timeout=60)
+        answer = httpx.post(address, content=iter(pieces), headers=kind, timeout=60)
     except httpx.TransportError:
         return  # cut off
     assert answer.status_code >= 400

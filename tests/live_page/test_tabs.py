@@ -90,6 +90,16 @@ def test_every_tab_shows_something_real(browser: Any, served: Served) -> None:
     assert report.get_by_text("ran with one seed, which cannot tell").count() >= 1
     assert report.get_by_role("img", name=re.compile("^Grids of")).count() == 1
 
+    page.get_by_role("button", name="Show the curves").click()
+    page.get_by_role("img", name=re.compile(rf"^Line charts .*independent.* at step {STEPS}")).wait_for()
+    page.get_by_text("No distance was measured while these runs trained").wait_for()
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Download runs.csv").click()
+    assert Path(started.value.path()).read_text().startswith("run,step,quantity,value,how\n")
+    with page.expect_download() as started:
+        report.get_by_role("link", name="Download results.csv").click()
+    assert Path(started.value.path()).read_text().startswith("pairing,seed,step,")
+
     page.get_by_role("tab", name="Robot").click()
     page.get_by_text("immiscible train pusht-small").wait_for()
 
@@ -156,8 +166,23 @@ def edit(page: Any) -> None:
     frame.press("ArrowLeft")
     page.get_by_text("grey is painted anew").wait_for()
     page.locator("label.selected", has_text="Keep the frame").wait_for()
+    drag_the_frame(page)
     page.get_by_role("button", name="Paint", exact=True).click()
     page.get_by_text("75% of the pixels").wait_for()  # 4 × 4 of 8 × 8 stay
+
+
+def drag_the_frame(page: Any) -> None:
+    """Pull it to the bottom left, and further; the sliders must follow."""
+    frame = page.locator(".frame")
+    box = frame.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 300, box["y"] + 500, steps=6)
+    page.mouse.up()
+    for name, value in (("left", "0"), ("top", "1")):
+        slider = page.get_by_role("spinbutton", name=re.compile(f"Frame: {name} "))
+        page.wait_for_function(f"one => one.value === '{value}'", arg=slider.element_handle())
+    page.wait_for_function("document.querySelector('.frame').style.cssText.startsWith('top: 50%; left: 0%')")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -185,6 +210,36 @@ def test_the_page_can_be_used_by_ear_and_keyboard(browser: Any, served: Served, 
     )
     assert unnamed == []
     page.close()
+
+
+def test_text_to_image_runs_are_told_what_to_make(browser: Any, prompted: Path, tmp_path: Path) -> None:
+    served = serve(tmp_path, prompted)
+    page, _ = opened(browser, served)
+    page.get_by_text("text-to-image runs 2").wait_for()
+    page.get_by_role("tab", name="Sample", exact=True).click()
+    page.get_by_role("textbox", name="Prompt (text-to-image runs)").fill("kind 2")
+    both = press(page, "Sample", "Sample", "Grid of 9 generated images").locator("figcaption")
+    assert [said.split(",")[0] for said in both.all_inner_texts()] == ["independent", "assigned:within"]
+    assert all("“kind 2”, guidance 1" in said for said in both.all_inner_texts())
+
+    page.get_by_role("tab", name="Edit", exact=True).click()
+    page.get_by_role("button", name="Take this image").click()
+    prompt = page.get_by_role("textbox", name=re.compile("^Prompt: what to paint"))
+    page.wait_for_function("one => one.value === 'kind 0'", arg=prompt.element_handle())
+    page.locator(".frame").wait_for()
+    drag_the_frame(page)
+    page.locator("label.selected", has_text="Keep the frame").wait_for()
+    page.get_by_role("button", name="Paint", exact=True).click()
+    page.get_by_role("img", name=re.compile("^Images side by side")).wait_for()
+    assert page.locator("figure:visible").last.inner_text() == (
+        "From left: what is kept, independent, assigned:within. 75% of the pixels painted, from the same "
+        "noise, “kind 0”, guidance 1."
+    )
+    page.get_by_role("tab", name="Perturb", exact=True).click()
+    page.get_by_role("button", name="Perturb", exact=True).click()
+    page.get_by_text("there is no run on images yet").wait_for()
+    page.close()
+    assert end(served) == 0
 
 
 def test_a_policy_pushes_the_t(browser: Any, recorded: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -48,8 +48,8 @@ def compare(
 ) -> None:
     """Train an experiment under several pairings with matched seeds, and report whether pairing helped.
 
-    Writes report.html, PNGs and results.json. Given again with the same --out, it goes on where it stopped;
-    pairings and seeds can be added.
+    Writes report.html, PNGs, results.json and results.csv. Given again with the same --out, it goes on where
+    it stopped; pairings and seeds can be added.
 
     Args:
         experiment: digits, which is digits-flow and digits-ddim on one page under four pairings; or digits-,

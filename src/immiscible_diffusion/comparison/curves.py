@@ -1,5 +1,7 @@
 """What a comparison measured: curves of distance against training, as frozen dataclasses and as JSON."""
 
+import csv
+import io
 import json
 import math
 from collections.abc import Iterable
@@ -147,6 +149,19 @@ def comparison_to_json(comparison: Comparison) -> str:
         for curve in comparison.curves
     ]
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def comparison_to_csv(comparison: Comparison) -> str:
+    """Write every distance of a comparison as CSV, one a row; a diverged one is empty."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["pairing", "seed", "step", "seconds", "evaluations", "frechet", "kernel"])
+    for curve in comparison.curves:
+        for point in curve.points:
+            for evaluations, score in point.scores.items():
+                numbers = [_finite_or_none(score.frechet), _finite_or_none(score.kernel)]
+                rows.writerow([curve.pairing, curve.seed, point.step, point.seconds, evaluations, *numbers])
+    return text.getvalue()
 
 
 def comparison_from_json(text: str) -> Comparison:

@@ -12,7 +12,12 @@ from torch import Tensor
 
 from immiscible_diffusion.atomic_files import write_bytes
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.comparison.curves import Comparison, comparison_to_json, pairing_names
+from immiscible_diffusion.comparison.curves import (
+    Comparison,
+    comparison_to_csv,
+    comparison_to_json,
+    pairing_names,
+)
 from immiscible_diffusion.comparison.plots import check_samples, plot_curves, plot_samples, plot_speed_ups
 from immiscible_diffusion.comparison.statistics import Summary, bootstrap_coverage_limit, summarize
 from immiscible_diffusion.comparison.table import (
@@ -60,12 +65,17 @@ class _View:
     fewest_seeds: int
     coverage_limit: str
     differences: int
-    results_name: str
-    results_text: str
+    results_name: str  # its ending left out
+    results_text: str  # JSON
+    results_csv: str
 
     @property
     def results_uri(self) -> str:
         return data_uri("application/json", self.results_text.encode())
+
+    @property
+    def csv_uri(self) -> str:
+        return data_uri("text/csv", self.results_csv.encode())
 
     @property
     def results(self) -> Any:
@@ -73,7 +83,7 @@ class _View:
 
 
 def write_report(comparison: Comparison, samples: Mapping[str, Tensor], folder: Path, seed: int = 0) -> Path:
-    """Write report.html, results.json, curves.png, speedup.png and samples.png into `folder`.
+    """Write report.html, results.json, results.csv, curves.png, speedup.png and samples.png into `folder`.
 
     `samples`: pairing to uint8 [N, C, H, W], after the last step, image for image from the same noise and
     unselected, as the page says of them; leave empty to show none.
@@ -96,7 +106,8 @@ def write_joint_report(sections: Sequence[Section], folder: Path, seed: int = 0)
     page = _page(views)
     folder.mkdir(parents=True, exist_ok=True)
     for view, prefix in zip(views, prefixes, strict=True):
-        write_bytes(folder / view.results_name, view.results_text.encode())
+        write_bytes(folder / f"{view.results_name}.json", view.results_text.encode())
+        write_bytes(folder / f"{view.results_name}.csv", view.results_csv.encode())
         for name, picture in view.pictures.items():
             write_bytes(folder / f"{prefix}{name}.png", picture.light)
     # Last, so that a page that exists is never ahead of the files beside it.
@@ -142,8 +153,9 @@ def _view(section: Section, prefix: str, seed: int) -> _View:
         fewest_seeds=fewest,
         coverage_limit=say.percent(bootstrap_coverage_limit(fewest)),
         differences=(len(summaries) - 1) * len(comparison.evaluations),
-        results_name=f"{prefix}results.json",
+        results_name=f"{prefix}results",
         results_text=comparison_to_json(comparison),
+        results_csv=comparison_to_csv(comparison),
     )
 
 

@@ -18,11 +18,12 @@ class Chooser:
     component: Any
     names: Names
     second: bool = False
+    several: bool = False  # both are chosen
 
     def filled(self, found: Found) -> Any:
         """Offer what there is now."""
         names = self.names(found)
-        return gr.update(choices=names, value=two_alike(names)[self.second])
+        return gr.update(choices=names, value=_both(names) if self.several else two_alike(names)[self.second])
 
 
 def chooser(library: Library, label: str, names: Names, second: bool = False) -> Chooser:
@@ -40,6 +41,24 @@ def two_choosers(library: Library, names: Names) -> tuple[Chooser, Chooser]:
         left = chooser(library, "Left run (vanilla)", names)
         right = chooser(library, "Right run (paired)", names, second=True)
     return left, right
+
+
+def several_chooser(library: Library, label: str, names: Names, most: int) -> Chooser:
+    """Put a list on the page from which several may be chosen."""
+    offered = names(library.found())
+    component = gr.Dropdown(
+        choices=offered,
+        value=_both(offered),
+        label=label,
+        multiselect=True,
+        max_choices=most,
+        allow_custom_value=True,
+    )
+    return Chooser(component, names, several=True)
+
+
+def _both(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(name for name in two_alike(names) if name is not None))
 
 
 def image_runs(found: Found) -> list[str]:

@@ -8,8 +8,9 @@ import torch
 from immiscible_diffusion.analysis.denoising_pictures import plot_film
 from immiscible_diffusion.analysis.trajectories import predicted_images
 from immiscible_diffusion.live_page.choosing import Chooser, image_runs, two_choosers
-from immiscible_diffusion.live_page.found_runs import Found, Library, chosen, image_model
-from immiscible_diffusion.live_page.inputs import EVERY_CLASS, answered, labels_of, same_images, whole
+from immiscible_diffusion.live_page.found_runs import Found, Library, chosen
+from immiscible_diffusion.live_page.inputs import EVERY_CLASS, answered, labels_of, same_shape, whole
+from immiscible_diffusion.live_page.opened_runs import image_model
 from immiscible_diffusion.live_page.sample_tab import LARGEST_SEED, MOST_STEPS
 from immiscible_diffusion.live_page.shown import figure
 from immiscible_diffusion.randomness import generator_for
@@ -46,8 +47,8 @@ def film(found: Found, names: list[Any], steps: Any, seed: Any, wanted: Any) -> 
     """Walk from noise to images under one or two runs, as HTML."""
     evaluations = whole("steps", steps, 3, MOST_STEPS)
     start = whole("seed", seed, 0, LARGEST_SEED)
-    models = {name: image_model(chosen("run", name, found.images)) for name in dict.fromkeys(names)}
-    shape = same_images(list(models.values()))
+    models = {name: image_model(chosen("run on images", name, found.images)) for name in dict.fromkeys(names)}
+    shape = same_shape(model.shape for model in models.values())
     noise = torch.randn(ROWS, *shape, generator=generator_for(start, "samples"))
     strips, spreads = {}, []
     for number, model in enumerate(models.values()):

@@ -1,24 +1,15 @@
-"""What there is to look at: finished runs and comparisons below some folders, loaded once."""
+"""What there is to look at: finished runs and comparisons below some folders."""
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-from torch import Tensor
-
 from immiscible_diffusion.checkpoints import checkpoint_steps
-from immiscible_diffusion.comparison import Comparison, comparison_from_json, pairing_names, run_place
-from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.policy.experiment import KIND as POLICY
 from immiscible_diffusion.policy.kept import KEPT_FOLDER
-from immiscible_diffusion.run_folder import load_data, read_experiment
 from immiscible_diffusion.text_to_image.experiment import KIND as TEXT
-from immiscible_diffusion.text_to_image.trained_model import TrainedTextToImage, load_trained_text_to_image
-from immiscible_diffusion.trained_model import TrainedModel, load_trained
 
 DEEPEST = 5  # folders below a given one: runs/demo/digits-flow/runs/NAME and one more
 VANILLA = "independent"
@@ -82,43 +73,20 @@ def chosen(what: str, name: Any, among: dict[str, Path]) -> Path:
     return among[name]
 
 
-def image_model(folder: Path) -> TrainedModel:
-    """Load a run on images, once for each checkpoint."""
-    return _image_model(folder, checkpoint_steps(folder / "checkpoints")[-1])
+def read_prompts(found: Found, names: Sequence[Any]) -> bool:
+    """Say whether runs are text-to-image runs.
 
-
-def prompted_model(folder: Path) -> TrainedTextToImage:
-    """Load a text-to-image run, once for each checkpoint."""
-    return _prompted_model(folder, checkpoint_steps(folder / "checkpoints")[-1])
-
-
-@lru_cache(maxsize=4)
-def images_of(folder: Path) -> ImageData:
-    """Load the data that a run on images was trained on."""
-    return load_data(read_experiment(folder))
-
-
-def comparison_of(results: Path) -> tuple[Comparison, dict[str, Tensor]]:
-    """Read a comparison, and the sample sheets of its first seed where they are beside it."""
-    comparison = comparison_from_json(results.read_text(encoding="utf-8"))
-    seed = min(curve.seed for curve in comparison.curves)
-    for folder in (results.parent, results.parent / comparison.experiment):
-        sheets = {
-            name: run_place(folder, name, seed) / "sheet.safetensors" for name in pairing_names(comparison)
-        }
-        if all(sheet.exists() for sheet in sheets.values()):
-            return comparison, {name: load_file(sheet)["pixels"] for name, sheet in sheets.items()}
-    return comparison, {}
-
-
-@lru_cache(maxsize=8)
-def _image_model(folder: Path, step: int) -> TrainedModel:
-    return load_trained(folder, str(step))
-
-
-@lru_cache(maxsize=2)
-def _prompted_model(folder: Path, step: int) -> TrainedTextToImage:
-    return load_trained_text_to_image(folder, str(step))
+    Raises ValueError for a name that was not found, and where one reads prompts and another does not.
+    """
+    for name in names:
+        chosen("run", name, found.images | found.prompted)
+    kinds = {name in found.prompted for name in names}
+    if len(kinds) > 1:
+        raise ValueError(
+            "one of the two runs reads prompts and the other does not, so they cannot start from the same "
+            "noise; choose two of a kind"
+        )
+    return kinds.pop()
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gradio as gr
@@ -53,13 +53,15 @@ def labels_of(model: TrainedModel, wanted: Any, count: int) -> Tensor | None:
     return torch.full((count,), model.class_names.index(str(wanted)))
 
 
-def same_images(models: Sequence[TrainedModel]) -> tuple[int, int, int]:
-    """Give the shape of the models' images. Raises ValueError where they differ or nothing is chosen."""
-    shapes = dict.fromkeys(model.shape for model in models)
-    if len(shapes) > 1:
-        said = " and ".join("×".join(map(str, shape)) for shape in shapes)
-        raise ValueError(f"the two runs make images of {said}; choose two on the same data")
-    return next(iter(shapes))
+def same_shape(shapes: Iterable[tuple[int, int, int]]) -> tuple[int, int, int]:
+    """Give the one shape of two runs' images or latents. Raises ValueError where they differ."""
+    different = dict.fromkeys(shapes)
+    if len(different) > 1:
+        said = " and ".join("×".join(map(str, shape)) for shape in different)
+        raise ValueError(
+            f"the two runs start from noise of {said}, so it cannot be the same; choose two on the same data"
+        )
+    return next(iter(different))
 
 
 def answered(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,8 +11,9 @@ from immiscible_diffusion.analysis.miscibility_pictures import entropy_picture
 from immiscible_diffusion.analysis.posterior import posterior
 from immiscible_diffusion.analysis.territories import plot_territories, territories
 from immiscible_diffusion.live_page.choosing import Chooser, chooser, image_runs
-from immiscible_diffusion.live_page.found_runs import Found, Library, chosen, image_model, images_of
+from immiscible_diffusion.live_page.found_runs import Found, Library, chosen
 from immiscible_diffusion.live_page.inputs import answered, number, whole
+from immiscible_diffusion.live_page.opened_runs import image_model, images_of
 from immiscible_diffusion.live_page.shown import figure
 from immiscible_diffusion.pairing import Independent, Nearest, Pairing
 from immiscible_diffusion.randomness import generator_for
@@ -81,7 +82,7 @@ def real_curve(found: Found, name: Any, k: Any) -> str:
     """Measure the posterior entropy over time on a run's images, as HTML."""
     nearest = whole("k", k, 1, MOST_K)
     nearest = USUAL_K if nearest == 1 else nearest
-    folder = chosen("run", name, found.images)
+    folder = chosen("run on images", name, found.images)
     model, data = image_model(folder), images_of(folder)
     images = CleanImages(data.name, data.pixels[:ROWS], model.experiment.image_std, data.fingerprint)
     centre, ratios = images.mean(), signal_ratios(images, TIMES)

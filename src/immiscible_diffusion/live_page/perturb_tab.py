@@ -8,15 +8,16 @@ import torch
 from immiscible_diffusion.analysis.image_grids import plot_grid
 from immiscible_diffusion.analysis.perturbation import draw_noises, neighbours
 from immiscible_diffusion.live_page.choosing import Chooser, image_runs, two_choosers
-from immiscible_diffusion.live_page.found_runs import Found, Library, chosen, image_model
+from immiscible_diffusion.live_page.found_runs import Found, Library, chosen
 from immiscible_diffusion.live_page.inputs import (
     EVERY_CLASS,
     answered,
     labels_of,
     number,
-    same_images,
+    same_shape,
     whole,
 )
+from immiscible_diffusion.live_page.opened_runs import image_model
 from immiscible_diffusion.live_page.sample_tab import LARGEST_SEED, MOST_STEPS
 from immiscible_diffusion.live_page.shown import figure, note
 
@@ -54,8 +55,8 @@ def perturbations(found: Found, names: list[Any], strength: Any, steps: Any, see
     far = number("W", strength, 0.02, 1)
     evaluations = whole("steps", steps, 1, MOST_STEPS)
     start = whole("seed", seed, 0, LARGEST_SEED)
-    models = [image_model(chosen("run", name, found.images)) for name in dict.fromkeys(names)]
-    noises = draw_noises(same_images(models), (far,), ORIGINS, NEIGHBOURS, start)
+    models = [image_model(chosen("run on images", name, found.images)) for name in dict.fromkeys(names)]
+    noises = draw_noises(same_shape(model.shape for model in models), (far,), ORIGINS, NEIGHBOURS, start)
     rows, titles, moved = [], [], []
     for model in models:
         images, distance = neighbours(model, noises, far, evaluations, labels_of(model, wanted, ORIGINS))

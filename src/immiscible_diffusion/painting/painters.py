@@ -20,8 +20,8 @@ from immiscible_diffusion.text_to_image.generation import embed_texts
 from immiscible_diffusion.text_to_image.guidance import Guided, check_guidance
 from immiscible_diffusion.text_to_image.runs import load_text_to_image_data
 from immiscible_diffusion.text_to_image.scoring import real_images
-from immiscible_diffusion.text_to_image.trained_model import load_trained_text_to_image
-from immiscible_diffusion.trained_model import load_trained
+from immiscible_diffusion.text_to_image.trained_model import TrainedTextToImage, load_trained_text_to_image
+from immiscible_diffusion.trained_model import TrainedModel, load_trained
 
 PIPELINE_GUIDANCE = 7.5  # diffusers' default
 LATENT_BATCH = 64  # images at once; with guidance the network sees twice as many rows
@@ -75,12 +75,12 @@ def open_painter(folder: Path, walk: Walk) -> Painter:
     if (folder / "model_index.json").exists():
         return _pipeline(folder, walk)
     if is_text_to_image_run(folder):
-        return _text_to_image_run(folder, walk)
-    return _image_run(folder, walk)
+        return text_to_image_painter(folder, load_trained_text_to_image(folder), walk)
+    return image_painter(folder, load_trained(folder), walk)
 
 
-def _image_run(folder: Path, walk: Walk) -> Painter:
-    model = load_trained(folder)
+def image_painter(folder: Path, model: TrainedModel, walk: Walk) -> Painter:
+    """Paint with a loaded run on images. Its network moves to the accelerator."""
     experiment = model.experiment
 
     def own(count: int) -> tuple[ImageData, Originals]:
@@ -114,8 +114,8 @@ def _image_run(folder: Path, walk: Walk) -> Painter:
     )
 
 
-def _text_to_image_run(folder: Path, walk: Walk) -> Painter:
-    trained = load_trained_text_to_image(folder)
+def text_to_image_painter(folder: Path, trained: TrainedTextToImage, walk: Walk) -> Painter:
+    """Paint with a loaded text-to-image run, by prompts. Its networks move to the accelerator."""
     experiment, model = trained.experiment, trained.model
     autoencoder, (_, height, width) = model.autoencoder, model.shape
 
