@@ -6,7 +6,8 @@ Command: immiscible compare emoji-latent --data ../shared/data/emoji_64
     --pairings independent nearest:8 --seeds 3
 Hardware: 2 CPU cores. Duration: 0.4 CPU-seconds a step.
 Paper: has no such experiment.
-Ours: not run
+Ours: docs/results.md, with text-unet-tiny, 800 steps, 3 seeds: 11.4 ± 0.1 vanilla, 11.5 ± 0.3 nearest:8
+    (ResNet-56 features at 32×32, guidance 3): no difference that stands out of seed noise.
 """
 
 import dataclasses
