@@ -44,7 +44,10 @@ def test_edit_writes_images_scores_and_a_sheet(
     edited = np.stack([np.asarray(Image.open(file).convert("L")) for file in files])
     assert (edited[:, 2:6, 3:7] == wanted[:, 2:6, 3:7]).all() and (edited != wanted).any()
     result = json.loads((folder / "edits.json").read_text())
-    assert [runs["pairing"] for runs in result["runs"].values()] == ["nearest:8:coarse2:rescaled", "independent"]
+    assert [runs["pairing"] for runs in result["runs"].values()] == [
+        "nearest:8:coarse2:rescaled",
+        "independent",
+    ]
     hole = np.ones((8, 8), bool)
     hole[2:6, 3:7] = False
     error = ((edited - wanted.astype(float))[:, hole] ** 2).mean()
