@@ -3,6 +3,7 @@
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,11 +79,31 @@ def test_a_write_cut_short_leaves_the_last_one(tmp_path: Path, monkeypatch: pyte
     assert not list(tmp_path.glob(".writing*"))
 
 
-def test_optimizer_state_round_trip() -> None:
+class Hiding(torch.optim.AdamW):
+    """Has whole numbers of steps, and tensors one level down, some of them shared, as AdamW8bit does."""
+
+    shared = torch.arange(3.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        given = super().state_dict()
+        for number, held in given["state"].items():
+            hidden = {"exp_avg_sq": held["exp_avg_sq"], "map": self.shared}
+            given["state"][number] = {"step": int(held["step"]), "exp_avg": held["exp_avg"], "hidden": hidden}
+        return given
+
+    def load_state_dict(self, given: dict[str, Any]) -> None:
+        for held in given["state"].values():
+            assert torch.equal(held.pop("map"), self.shared) and isinstance(held["step"], int)
+            held["step"] = torch.tensor(float(held["step"]))
+        super().load_state_dict(given)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, Hiding])
+def test_optimizer_state_round_trip(kind: type[torch.optim.AdamW], tmp_path: Path) -> None:
     def trained() -> tuple[nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
         network = nn.Linear(3, 2)
-        return network, torch.optim.AdamW(network.parameters(), lr=0.1)
+        return network, kind(network.parameters(), lr=0.1)
 
     def step(network: nn.Module, optimizer: torch.optim.Optimizer, value: float) -> None:
         network(torch.full((1, 3), value)).sum().backward()
@@ -93,7 +114,10 @@ def test_optimizer_state_round_trip() -> None:
     step(network, optimizer, 1.0)
     other, restored = trained()
     other.load_state_dict(network.state_dict())
-    restore_optimizer(restored, {key: value.clone() for key, value in optimizer_tensors(optimizer).items()})
+    save_checkpoint(tmp_path, Checkpoint(1, {"optimizer": optimizer_tensors(optimizer)}, {}))
+    saved = newest_checkpoint(tmp_path)
+    assert saved is not None
+    restore_optimizer(restored, saved.tensors["optimizer"])
     step(network, optimizer, -2.0)
     step(other, restored, -2.0)
     assert torch.equal(network.weight, other.weight)

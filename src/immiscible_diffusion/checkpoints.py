@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -195,17 +196,28 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], step: int) -
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Flatten an optimiser's state to tensors by name: "3.exp_avg"."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+    """Flatten an optimiser's state to tensors by name: "3.exp_avg"; whole numbers become int64 scalars."""
+    flat: dict[str, Tensor] = {}
+    seen = set()
+    for index, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            # bitsandbytes hides what is of 8 bits one level down, from FSDP, and takes it flat, too.
+            held = value if isinstance(value, dict) else {name: value}
+            for inner, one in held.items():
+                tensor = torch.as_tensor(one)
+                shared = tensor.data_ptr() in seen  # as its maps are, which safetensors refuses
+                flat[f"{index}.{inner}"] = tensor.clone() if shared else tensor
+                seen.add(tensor.data_ptr())
+    return flat
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `optimizer_tensors` took out; the settings stay the optimiser's own."""
-    state: dict[int, dict[str, Tensor]] = {}
+    state: dict[int, dict[str, Tensor | int]] = {}
     for key, value in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        whole = value.ndim == 0 and value.dtype == torch.int64
+        state.setdefault(int(index), {})[name] = int(value) if whole else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -5,13 +5,13 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.image_rows import decode_rows, label_rows, stack_images
+from immiscible_diffusion.image_rows import Complain, decode_rows, label_rows, stack_images
 from immiscible_diffusion.image_tables import encoded_images, find_labels, open_table
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.randomness import generator_for
@@ -63,24 +63,10 @@ def load_images(
     Raises FileNotFoundError for a source that is neither a path nor a known or hub name, ValueError for
     columns that are missing, bad rows (naming the row, and the file where it is one), and where none is left.
     """
-    if bad_data not in get_args(BadData):
-        raise ValueError(unknown("bad_data", bad_data, get_args(BadData)))
-    if rows is not None and rows < 1:
-        raise ValueError(f"rows must be 1 or more, got {rows}; leave it out for all rows")
     if source == "digits":
+        check_rows(rows, bad_data)
         return _digits(rows)
-    table = open_table(source, split)
-    if rows is not None:
-        table = table.select(range(min(rows, len(table))))
-    if len(table) == 0:
-        raise ValueError(f"data {source!r} has no rows in split {split!r}")
-    bad: dict[int, str] = {}
-
-    def complain(row: int, fault: str) -> None:
-        if bad_data == "stop":
-            raise ValueError(f"data {source!r}: {fault}; or leave bad rows out with --bad-data skip")
-        bad.setdefault(row, fault)
-
+    table, bad, complain = open_rows(source, split, rows, bad_data)
     images = decode_rows(encoded_images(table, image_column), resolution, complain)
     given, names = find_labels(table, label_column)
     labels, class_names = ({}, ()) if given is None else label_rows(given, names, complain)
@@ -99,6 +85,37 @@ def load_images(
         class_names,
         tuple(sorted(bad)),
     )
+
+
+def open_rows(
+    source: str, split: str, rows: int | None, bad_data: BadData
+) -> tuple[Any, dict[int, str], Complain]:
+    """Open a data set's table; bad rows, empty as yet; and what notes one there, or raises with "stop".
+
+    Arguments and errors as for `load_images`.
+    """
+    check_rows(rows, bad_data)
+    table = open_table(source, split)
+    if rows is not None:
+        table = table.select(range(min(rows, len(table))))
+    if len(table) == 0:
+        raise ValueError(f"data {source!r} has no rows in split {split!r}")
+    bad: dict[int, str] = {}
+
+    def complain(row: int, fault: str) -> None:
+        if bad_data == "stop":
+            raise ValueError(f"data {source!r}: {fault}; or leave bad rows out with --bad-data skip")
+        bad.setdefault(row, fault)
+
+    return table, bad, complain
+
+
+def check_rows(rows: int | None, bad_data: BadData) -> None:
+    """Raise ValueError for a number of rows or a policy for bad ones that there is not."""
+    if bad_data not in get_args(BadData):
+        raise ValueError(unknown("bad_data", bad_data, get_args(BadData)))
+    if rows is not None and rows < 1:
+        raise ValueError(f"rows must be 1 or more, got {rows}; leave it out for all rows")
 
 
 def source_rows(data: ImageData, rows: Tensor) -> list[int]:

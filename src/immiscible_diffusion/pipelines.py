@@ -30,6 +30,16 @@ from immiscible_diffusion.sampling import ADAPTIVE, sampling_steps
 OUTPUT_TYPES = ("pil", "np", "pt")
 
 
+def as_output(images: Tensor, output_type: str, return_dict: bool) -> Any:
+    """What a pipeline returns for images, [B, C, H, W] in [0, 1]; output_type: one of `OUTPUT_TYPES`."""
+    given: Any = images
+    if output_type != "pt":
+        given = images.permute(0, 2, 3, 1).cpu().numpy()
+    if output_type == "pil":
+        given = DiffusionPipeline.numpy_to_pil(given)
+    return ImagePipelineOutput(images=given) if return_dict else (given,)
+
+
 class SavedMLP(ModelMixin, ConfigMixin):
     """A `ResidualMLP` that diffusers can save and load, called and configured as `UNet2DModel` is."""
 
@@ -128,12 +138,7 @@ class ScaledImagePipeline(DiffusionPipeline):
         self.maybe_free_model_hooks()
         # The float before rounding in `data.to_pixels`; × 255 and rounded, it is the same byte.
         images = (images * (NATURAL_STD / self.config.image_std) / 2 + 0.5).clamp(0, 1)
-        given: Any = images
-        if output_type != "pt":
-            given = images.permute(0, 2, 3, 1).cpu().numpy()
-        if output_type == "pil":
-            given = self.numpy_to_pil(given)
-        return ImagePipelineOutput(images=given) if return_dict else (given,)
+        return as_output(images, output_type, return_dict)
 
     def _predict(self, noisy: Tensor, time: Tensor, condition: Tensor | None) -> Tensor:
         noisy = noisy.to(self.network.dtype)

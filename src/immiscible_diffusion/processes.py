@@ -123,6 +123,12 @@ def is_lost(error: BaseException) -> bool:
     )
 
 
+def devices(accelerator: Accelerator) -> str:
+    """Say what a run is computed on, such as "cpu:0 in 2 processes"."""
+    count = accelerator.num_processes
+    return f"{accelerator.device}" + (f" in {count} processes" if count > 1 else "")
+
+
 def leave(accelerator: Accelerator) -> None:
     """Close the connection between the processes, at the end of the command."""
     # Closing holds Python's lock and waits for gloo's threads, of which one that is letting go of the last

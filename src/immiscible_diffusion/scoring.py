@@ -12,6 +12,9 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import Start, generate
 from immiscible_diffusion.randomness import derived_seed, generator_for
 
+# Distances, and the images that they are of, by number of network evaluations.
+Scores = tuple[dict[int | None, Distances], dict[int | None, Tensor]]
+
 
 def evaluation_labels(experiment: Experiment, data_labels: Tensor | None, count: int) -> Tensor | None:
     """Draw the classes to generate as often as the data has them, int64 [count]; None if unconditional."""
@@ -33,7 +36,7 @@ def score_network(
     tolerance: float | None = None,
     report: Callable[[int | None, Distances], None] | None = None,
     start: Start | None = None,
-) -> tuple[dict[int | None, Distances], dict[int | None, Tensor]]:
+) -> Scores:
     """Sample `count` images at each number of network evaluations, and measure their distance to real ones.
 
     The noise is a function of the experiment's seed alone: equal for every pairing, step and network.
@@ -67,7 +70,7 @@ def score_drawn(
     evaluations: Iterable[int | None],
     *,
     report: Callable[[int | None, Distances], None] | None = None,
-) -> tuple[dict[int | None, Distances], dict[int | None, Tensor]]:
+) -> Scores:
     """Measure what `draw` samples at each number of network evaluations; see `score_network`.
 
     draw: number of evaluations and generator of the noise -> uint8 [N, C, H, W].

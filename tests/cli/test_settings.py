@@ -2,10 +2,12 @@
 
 import dataclasses
 import importlib
+from typing import Any
 
 import pytest
 
 from immiscible_diffusion.cli.settings import Settings, chosen_experiment
+from immiscible_diffusion.cli.text_to_image import TextToImageSettings
 from immiscible_diffusion.comparison.plan import Plan, variants
 from immiscible_diffusion.objectives import EDM, Consistency, Diffusion
 
@@ -17,6 +19,17 @@ def test_the_objectives_settings_are_replaced_alone() -> None:
     chosen = chosen_experiment("digits-edm", Settings(sigma_data=0.7, steps=3))
     assert chosen.objective == EDM(sigma_data=0.7) and chosen.steps == 3
     assert chosen_experiment("digits-flow", Settings(image_std=2.0)).image_std == 2.0
+
+
+def test_a_trained_text_encoder_needs_no_vocabulary() -> None:
+    def chosen(**text: str) -> Any:
+        return chosen_experiment("flickr8k-latent", Settings(), text=TextToImageSettings(**text))
+
+    assert chosen(text_encoder="openai/clip-vit-base-patch32").vocabulary == ""
+    assert chosen(text_encoder="clip-untrained:128").vocabulary == chosen().vocabulary != ""
+    assert chosen(text_encoder="clip-untrained:64", vocabulary="").vocabulary == ""  # not the working folder
+    with pytest.raises(ValueError, match="--text-encoder does not apply to digits-flow"):
+        chosen_experiment("digits-flow", Settings(), text=TextToImageSettings(text_encoder="a/clip"))
 
 
 def test_sigma_data_follows_the_scale_of_the_images_unless_given() -> None:

@@ -30,6 +30,7 @@ SHORTER = {
     "sample": ["--count", "2", "--evaluations", "2"],
     "evaluate": ["--count", "16", "--evaluations", "2", *RESNET],
     "export": [],
+    "edit": ["--count", "8", "--evaluations", "2", "--resampling", "1", *RESNET],
     "compare": [
         "--steps",
         "2",
@@ -77,6 +78,8 @@ def test_every_command_runs_in_the_order_printed(
     assert any("guidance 3" in text and "resnet20 at 32×32" in text for text in said.values())
     assert any("4 network evaluations each, guidance 5" in text for text in said.values())
     assert Path("runs/compare-tiny-imagenet-latent/report.html").exists()
+    for task in ("inpaint", "outpaint"):
+        assert Path(f"runs/emoji/{task}-seed0/sheet.png").exists()
     assert type(DiffusionPipeline.from_pretrained("runs/pipeline")).__name__ == "StableDiffusionPipeline"
     for command, refusal in (
         ("sample runs/fine-tuned --classes 3", "--classes does not apply to a text-to-image model"),

@@ -43,7 +43,7 @@ def edit(
         prompt_column: Column of captions of --images.
         guidance: Scale of classifier-free guidance; by default the run's, 7.5 for a pipeline.
         split: Part of the data to take them from, such as test.
-        count: Images to edit, the first so many.
+        count: Images to edit, of the run's own evenly spaced, of --images the first so many.
         evaluations: Sampler steps.
         resampling: Times that each step is walked (RePaint); network evaluations grow with it, 1 is quickest.
         churn: Share of fresh noise in a step: 1 as in DDPM and RePaint, 0 as in DDIM.
@@ -51,7 +51,7 @@ def edit(
         weights: File of the feature network's weights.
         against: Further runs or pipelines to edit the same images, in columns beside the first, runs with the
             same noise.
-        rows: Images on the sheet.
+        rows: Images on the sheet, evenly spaced among those edited.
         seed: Seed of the noise.
         out: Folder to write; by default one in the run's folder, for a pipeline one in runs/.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from immiscible_diffusion.cli.policy import AS_NAMED_POLICY, PolicySettings
-from immiscible_diffusion.cli.text_to_image import AS_NAMED_TEXT, PATHS, TextToImageSettings, with_start
+from immiscible_diffusion.cli.text_to_image import AS_NAMED_TEXT, PATHS, TextToImageSettings, with_pretrained
 
 if TYPE_CHECKING:
     from immiscible_diffusion.experiment import AnyObjective, Experiment
@@ -96,10 +96,10 @@ def chosen_experiment(
     if pairing is not None:
         given["pairing"] = pairing
     for key in PATHS:
-        if key in given and Path(given[key]).expanduser().exists() and given[key] != "digits":
+        if given.get(key, "digits") not in ("", "digits") and Path(given[key]).expanduser().exists():
             given[key] = str(Path(given[key]).expanduser().resolve())  # a run outlives the working folder
     experiment = any_experiment(name)
-    given = with_start(experiment, given)
+    given = with_pretrained(experiment, given)
     known = {field.name for field in dataclasses.fields(experiment)}
     for key in given:
         if key not in known and key not in OBJECTIVE_SETTINGS:

@@ -57,8 +57,17 @@ AS_NAMED_TEXT = TextToImageSettings()
 PATHS = ("data", "autoencoder", "text_encoder", "vocabulary", "start_from", "latents")
 
 
-def with_start(experiment: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Where --start-from is given, let the pipeline's network, autoencoder and text encoder be the others."""
+def with_pretrained(experiment: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is replaced by something trained, that the experiment would name.
+
+    With --start-from these are network, autoencoder and text encoder, with a trained --text-encoder the
+    vocabulary.
+    """
+    if "text_encoder" in given and "vocabulary" not in given:
+        from immiscible_diffusion.text_to_image.text_encoders import UNTRAINED
+
+        if not given["text_encoder"].startswith(UNTRAINED):
+            given = given | {"vocabulary": ""}
     if not given.get("start_from"):
         return given
     own = {"network": "pretrained", "autoencoder": "", "text_encoder": "", "vocabulary": ""}
@@ -70,6 +79,7 @@ def begin_text_to_image(
 ) -> "tuple[TextToImageRun, str]":
     """Open a run and say what it trains."""
     from immiscible_diffusion.networks import parameter_count
+    from immiscible_diffusion.processes import devices
     from immiscible_diffusion.text_to_image.runs import open_text_to_image_run
 
     run = open_text_to_image_run(
@@ -86,7 +96,7 @@ def begin_text_to_image(
     said = (
         f"{chosen.name}: {len(latents):,} latents of {shape}, prompts from {prompts.origin}, "
         f"{chosen.network} with {parameter_count(run.network):,} trained parameters{adapter} on "
-        f"{run.accelerator.device}, pairing {run.pairing}"
+        f"{devices(run.accelerator)}, pairing {run.pairing}"
     )
     return run, said
 

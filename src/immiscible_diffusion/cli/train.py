@@ -1,7 +1,9 @@
 """`immiscible train`: one run in a folder of its own."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -17,9 +19,10 @@ from immiscible_diffusion.cli.text_to_image import (
 
 if TYPE_CHECKING:
     from immiscible_diffusion.experiment import Experiment
+    from immiscible_diffusion.pairing.skew import Skew
     from immiscible_diffusion.run_loop import Evaluate
     from immiscible_diffusion.runs import Run
-    from immiscible_diffusion.text_to_image.runs import TextToImageRun
+    from immiscible_diffusion.training import TrainingStep
 
 
 def train(
@@ -97,14 +100,10 @@ def train(
         "compile": compile,
     }
 
-    from immiscible_diffusion.conditioning import run_skew
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.policy.experiment import PolicyExperiment
     from immiscible_diffusion.processes import leave
     from immiscible_diffusion.run_loop import Schedule
-    from immiscible_diffusion.runs import advance
-    from immiscible_diffusion.text_to_image.runs import advance_text_to_image
-    from immiscible_diffusion.text_to_image.skew import text_skew
 
     if isinstance(chosen, PolicyExperiment):
         refuse(train, images_only, "a policy")
@@ -115,31 +114,22 @@ def train(
     for name, value, least in (("evaluate_at", at, 1), ("evaluate_count", evaluate_count, 2)):
         if evaluate_every and value < least:
             raise ValueError(f"{name} must be {least} or more, got {value}")
-    run: Run | TextToImageRun
-    if isinstance(chosen, Experiment):
-        run, said = _begin(chosen, folder, resume, log_with, processes)
-        measured = evaluate_every and run.accelerator.is_main_process
-        evaluate = _distance(run, features, weights, at, evaluate_count) if measured else None
-        steps = advance(run, schedule, evaluate=evaluate, compile=compile)
-        skew = run_skew(chosen, run.data, run.pairing)
-    else:
-        run, said = begin_text_to_image(chosen, folder, resume, log_with, processes)
-        measure = text_to_image_distance
-        measured = evaluate_every and run.accelerator.is_main_process
-        evaluate = measure(run, features, weights, at, evaluate_count) if measured else None
-        steps = advance_text_to_image(run, schedule, evaluate=evaluate, compile=compile)
-        skew = text_skew(chosen, run.data, run.pairing)
-    say = print if run.accelerator.is_main_process else lambda *text: None
+    kind = _kind(isinstance(chosen, Experiment))
+    run, said = kind.begin(chosen, folder, resume, log_with, processes)
+    first = run.accelerator.is_main_process
+    measured = evaluate_every and first
+    evaluate = kind.measure(run, features, weights, at, evaluate_count) if measured else None
+    steps = kind.advance(run, schedule, evaluate=evaluate, compile=compile)
+    say = print if first else lambda *text: None
     say(said)
     if run.start.step:
         say(f"Going on from step {run.start.step:,}")
-    if skew is not None and skew.stands_out:
-        what = "class" if isinstance(chosen, Experiment) else "prompt"
+    elif first and (skew := kind.skew(chosen, run.data, run.pairing)) is not None and skew.stands_out:
         say(
-            f"warning: with {chosen.pairing} the noise alone tells the {what} ({skew}), and that of sampling "
-            f"will not; --pairing assigned:within permutes noise within a {what} only"
+            f"warning: with {chosen.pairing} the noise alone tells the {kind.condition} ({skew}), and that "
+            f"of sampling will not; --pairing assigned:within permutes noise within a {kind.condition} only"
         )
-    bar = step_bar(chosen.steps, run.start.step, shown=run.accelerator.is_main_process)
+    bar = step_bar(chosen.steps, run.start.step, shown=first)
     try:
         with bar:
             for done in steps:
@@ -156,20 +146,43 @@ def train(
     return None
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What training differs by between images and text-to-image models."""
+
+    begin: Callable[..., tuple[Any, str]]  # as `_begin`
+    measure: Callable[..., "Evaluate"]  # as `_distance`
+    advance: Callable[..., "Iterator[TrainingStep]"]
+    skew: Callable[..., "Skew | None"]  # experiment, data, pairing -> how much noise tells of the condition
+    condition: str
+
+
+def _kind(images: bool) -> _Kind:
+    if images:
+        from immiscible_diffusion.conditioning import run_skew
+        from immiscible_diffusion.runs import advance
+
+        return _Kind(_begin, _distance, advance, run_skew, "class")
+    from immiscible_diffusion.text_to_image.runs import advance_text_to_image
+    from immiscible_diffusion.text_to_image.skew import text_skew
+
+    begin, measure = begin_text_to_image, text_to_image_distance
+    return _Kind(begin, measure, advance_text_to_image, text_skew, "prompt")
+
+
 def _begin(
     chosen: "Experiment", folder: Path, resume: bool, log_with: str, processes: int | None
 ) -> "tuple[Run, str]":
     """Open a run on images and say what it trains."""
     from immiscible_diffusion.networks import parameter_count
+    from immiscible_diffusion.processes import devices
     from immiscible_diffusion.runs import open_run
 
     run = open_run(chosen, folder, resume=resume, log_with=log_with, processes=processes)
-    count = run.accelerator.num_processes
-    where = f"{run.accelerator.device}" + (f" in {count} processes" if count > 1 else "")
     shape = "×".join(map(str, run.data.shape))
     said = (
         f"{chosen.name}: {len(run.data.pixels):,} images of {shape}, {chosen.network} with "
-        f"{parameter_count(run.network):,} parameters on {where}, pairing {run.pairing}"
+        f"{parameter_count(run.network):,} parameters on {devices(run.accelerator)}, pairing {run.pairing}"
     )
     if run.data.skipped_rows:
         said += f"\nLeft out as bad: {len(run.data.skipped_rows):,} rows (numbers in {folder / 'data.json'})"

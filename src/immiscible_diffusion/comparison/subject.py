@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from immiscible_diffusion.couplings import semidiscrete_of
 from immiscible_diffusion.data import ImageData
-from immiscible_diffusion.evaluation import Distances, Reference
+from immiscible_diffusion.evaluation import Reference
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.run_folder import load_data
 from immiscible_diffusion.run_loop import Schedule
 from immiscible_diffusion.runs import Run, advance, open_run
-from immiscible_diffusion.scoring import score_network
+from immiscible_diffusion.scoring import Scores, score_network
 from immiscible_diffusion.training import TrainingStep
-
-Scores = tuple[dict[int | None, Distances], dict[int | None, Tensor]]
 
 
 @dataclass(frozen=True)

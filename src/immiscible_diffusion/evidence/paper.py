@@ -155,7 +155,8 @@ def paper_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, 
             "Table 1, Fig. 9",
             "in-painting, out-painting: FID",
             "18.35 → 17.32, 29.34 → 27.57",
-            "mechanism only, on digits: [decisions](decisions.md)",
+            "mechanism on digits: [decisions](decisions.md); "
+            "on latents of emoji, small: [guide](stable_diffusion.md)",
             "immiscible edit RUN inpaint --centre 0.5 --against RUN",
         ),
         PaperRow(

@@ -17,6 +17,7 @@ from immiscible_diffusion.painting.originals import Originals, Source, load_orig
 from immiscible_diffusion.painting.painters import Painter, Walk
 from immiscible_diffusion.pictures import save_sheet
 from immiscible_diffusion.randomness import derived_seed
+from immiscible_diffusion.text_to_image.generation import spread_rows
 
 Report = Callable[[str], None]
 SHEET_SIDE = 64  # pixels that smaller images are enlarged to
@@ -91,9 +92,9 @@ def edit_images(
 ) -> dict[str, Any]:
     """Let every painter fill the hole, bool [H, W]; write images, sheet.png and edits.json, returned too.
 
-    The first painter's images are written one by one. rows: images on the sheet, whose columns are the
-    original, the known part, and each painter's. Every painter gets the same noise. An interruption leaves
-    the images painted so far.
+    The first painter's images are written one by one. rows: images on the sheet, evenly spaced, whose columns
+    are the original, the known part, and each painter's. Every painter gets the same noise. An interruption
+    leaves the images painted so far.
     """
     pixels = originals.pixels
     reference = prepare_reference(real.pixels, features)
@@ -115,7 +116,8 @@ def edit_images(
         if painter is painters[0]:
             for number, image in enumerate(edited):
                 save_sheet(image[None], folder / "images" / f"{number:06d}.png", least_side=1)
-    sheet = torch.stack([column[:rows] for column in columns], dim=1).flatten(0, 1)
+    shown = spread_rows(len(pixels), min(rows, len(pixels)))
+    sheet = torch.stack([column[shown] for column in columns], dim=1).flatten(0, 1)
     save_sheet(sheet, folder / "sheet.png", columns=len(columns), least_side=SHEET_SIDE)
     record = {
         "task": task,
@@ -128,6 +130,6 @@ def edit_images(
         "runs": results,
     }
     if originals.texts is not None:
-        record["prompts"] = list(originals.texts[:rows])
+        record["prompts"] = [originals.texts[row] for row in shown.tolist()]
     write_text(folder / "edits.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
     return record

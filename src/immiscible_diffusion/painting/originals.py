@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from immiscible_diffusion.data import ImageData, load_images
+from immiscible_diffusion.text_to_image.generation import spread_rows
 from immiscible_diffusion.text_to_image.prompts import load_prompts
 
 
@@ -31,11 +32,12 @@ class Originals:
     texts: tuple[str, ...] | None = None
 
 
-def first_originals(data: ImageData, count: int, texts: tuple[str, ...] | None = None) -> Originals:
-    """Take the first `count` images; texts: of all images, or None."""
-    labels = None if data.labels is None else data.labels[:count]
-    chosen = None if texts is None else texts[:count]
-    return Originals(data.name, data.fingerprint, data.pixels[:count], labels, chosen)
+def spread_originals(data: ImageData, count: int, texts: tuple[str, ...] | None = None) -> Originals:
+    """Take `count` images, evenly spaced, as data may be sorted; texts: of all images, or None."""
+    rows = spread_rows(len(data.pixels), min(count, len(data.pixels)))
+    labels = None if data.labels is None else data.labels[rows]
+    chosen = None if texts is None else tuple(texts[row] for row in rows.tolist())
+    return Originals(data.name, data.fingerprint, data.pixels[rows], labels, chosen)
 
 
 def load_originals(
@@ -75,4 +77,4 @@ def load_originals(
     if channels == 3 and data.shape[0] == 1:
         pixels = data.pixels.expand(-1, 3, -1, -1)
         data = ImageData(data.name, pixels, data.labels, data.class_names, data.fingerprint)
-    return data, first_originals(data, count, texts)
+    return data, spread_originals(data, count, texts)

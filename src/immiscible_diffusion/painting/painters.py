@@ -10,13 +10,13 @@ from torch import Tensor
 
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.editing import Space, pixel_space, repaint
-from immiscible_diffusion.painting.originals import Originals, Source, first_originals
+from immiscible_diffusion.painting.originals import Originals, Source, spread_originals
 from immiscible_diffusion.painting.pipelines import open_inpainting, paint_by_pipeline, pipeline_side
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.run_folder import load_data
 from immiscible_diffusion.text_to_image.autoencoders import decode, encode
 from immiscible_diffusion.text_to_image.experiment import is_text_to_image_run
-from immiscible_diffusion.text_to_image.generation import embed_texts
+from immiscible_diffusion.text_to_image.generation import embed_texts, spread_rows
 from immiscible_diffusion.text_to_image.guidance import Guided, check_guidance
 from immiscible_diffusion.text_to_image.runs import load_text_to_image_data
 from immiscible_diffusion.text_to_image.scoring import real_images
@@ -60,7 +60,7 @@ class Painter:
     resolution: int | None  # that other images are resized and cropped to
     source: Source | None  # of its training data
     needs: str | None  # of the images to edit: "labels", "prompts" or nothing
-    # Count of images to edit -> real ones to measure distances to, and the first so many to edit.
+    # Count of images to edit -> real ones to measure distances to, and so many to edit.
     own: Callable[[int], tuple[ImageData, Originals]] | None
     paint: Callable[[Originals, Tensor], Tensor]  # hole bool [H, W] -> uint8 [N, C, H, W]
     factor: int = 1  # pixels that a latent stands for, along each side
@@ -85,7 +85,7 @@ def image_painter(folder: Path, model: TrainedModel, walk: Walk) -> Painter:
 
     def own(count: int) -> tuple[ImageData, Originals]:
         data = load_data(experiment)
-        return data, first_originals(data, count)
+        return data, spread_originals(data, count)
 
     def paint(originals: Originals, hole: Tensor) -> Tensor:
         device = Accelerator().device
@@ -121,9 +121,12 @@ def text_to_image_painter(folder: Path, trained: TrainedTextToImage, walk: Walk)
 
     def own(count: int) -> tuple[ImageData, Originals]:
         loaded = load_text_to_image_data(experiment)
-        first = loaded.images.in_memory(loaded.training.latents.rows[:count], count)
-        prompts = loaded.training.prompts.prompts
-        return real_images(loaded), first_originals(first, count, tuple(row[0] for row in prompts.texts))
+        every = loaded.training.latents.rows
+        rows = spread_rows(len(every), min(count, len(every)))
+        texts = loaded.training.prompts.prompts.texts
+        said = tuple(texts[row][0] for row in rows.tolist())
+        data = loaded.images.in_memory(every[rows], count)
+        return real_images(loaded), spread_originals(data, count, said)
 
     def paint(originals: Originals, hole: Tensor) -> Tensor:
         assert originals.texts is not None

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, ImagePipelineOutput
+from diffusers import DiffusionPipeline
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from immiscible_diffusion.experiment import OBJECTIVES
 from immiscible_diffusion.pairing.suggestions import unknown
-from immiscible_diffusion.pipelines import OUTPUT_TYPES
+from immiscible_diffusion.pipelines import OUTPUT_TYPES, as_output
 from immiscible_diffusion.sampling import ADAPTIVE, sampling_steps
 from immiscible_diffusion.text_to_image.guidance import Guided, check_guidance
 from immiscible_diffusion.text_to_image.networks import TextTransformer, TextUNet
@@ -105,12 +105,7 @@ class LatentTextPipeline(DiffusionPipeline):
         raw = (noisy * std + mean).to(self.vae.dtype)
         images = (self.vae.decode(raw, return_dict=False)[0].float() / 2 + 0.5).clamp(0, 1)
         self.maybe_free_model_hooks()
-        given: Any = images
-        if output_type != "pt":
-            given = images.permute(0, 2, 3, 1).cpu().numpy()
-        if output_type == "pil":
-            given = self.numpy_to_pil(given)
-        return ImagePipelineOutput(images=given) if return_dict else (given,)
+        return as_output(images, output_type, return_dict)
 
     def _wrapped(self) -> TextUNet | TextTransformer:
         kind = TextTransformer if "Transformer" in type(self.network).__name__ else TextUNet

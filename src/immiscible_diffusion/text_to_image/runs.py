@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from immiscible_diffusion.atomic_files import remove_remnants, write_text
 from immiscible_diffusion.experiment import to_json
 from immiscible_diffusion.generation import SHEET_IMAGES
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
-from immiscible_diffusion.processes import all_or_none
+from immiscible_diffusion.processes import all_or_none, check_agreement
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant, read_settings
 from immiscible_diffusion.run_loop import Evaluate, Schedule, advance_on, taken_up
@@ -102,42 +103,49 @@ def load_text_to_image_data(
 ) -> LoadedData:
     """Open images, autoencoder and text encoder; encode what their caches lack; load both.
 
-    accelerator: where to encode, and which share of it; by default all, on the CPU.
-    report: called with a line of progress. Raises what `open_images`, `open_autoencoder`,
-    `open_text_encoder`, `encode_latents` and `load_prompts` raise.
+    accelerator: where to encode, and which share of it; by default all, on the CPU. What one of its processes
+    raises ends all of them. report: called with a line of progress, on the first process. Raises what
+    `open_images`, `open_autoencoder`, `open_text_encoder`, `encode_latents` and `load_prompts` raise.
     """
     rank = accelerator.process_index if accelerator else 0
     processes = accelerator.num_processes if accelerator else 1
     device = accelerator.device if accelerator else torch.device("cpu")
-    images = open_images(
-        experiment.data,
-        image_column=experiment.image_column,
-        label_column=experiment.label_column,
-        resolution=experiment.resolution,
-        rows=experiment.rows,
-        bad_data=experiment.bad_data,
-    )
-    autoencoder = experiment_autoencoder(experiment).moved(device)
-    encoder = experiment_text_encoder(experiment)
-    encoder.model.to(device)
     place = Path(experiment.latents).expanduser() if experiment.latents else None
-    transform = experiment.transform
-    for done, count in encode_latents(images, autoencoder, transform, place, rank=rank, processes=processes):
-        if done < count:
-            report(f"encoding images: piece {done + 1} of {count}")
-    if accelerator:
-        accelerator.wait_for_everyone()
-    latents = load_latents(images, autoencoder, transform, place, bad_data=experiment.bad_data)
-    prompts = load_prompts(
-        experiment.data,
-        images.without_pixels(latents.rows),
-        column=experiment.prompt_column,
-        template=experiment.template,
-        bad_data=experiment.bad_data,
-    )
-    return LoadedData(
-        images, autoencoder, TextToImageData(images.name, latents, embed_prompts(prompts, encoder))
-    )
+    transform, bad_data = experiment.transform, experiment.bad_data
+    with _together(accelerator):
+        images = open_images(
+            experiment.data,
+            image_column=experiment.image_column,
+            label_column=experiment.label_column,
+            resolution=experiment.resolution,
+            rows=experiment.rows,
+            bad_data=bad_data,
+        )
+        autoencoder = experiment_autoencoder(experiment).moved(device)
+        encoder = experiment_text_encoder(experiment)
+        encoder.model.to(device)
+    if accelerator:  # with other data a process would wait for pieces that none encodes
+        check_agreement(accelerator, experiment, images.fingerprint, 0)
+    with _together(accelerator):  # none reads before all have written
+        pieces = encode_latents(images, autoencoder, transform, place, rank=rank, processes=processes)
+        for done, count in pieces:
+            if done < count and rank == 0:
+                report(f"encoding images: piece {done + 1} of {count}")
+    with _together(accelerator):
+        latents = load_latents(images, autoencoder, transform, place, bad_data=bad_data)
+        prompts = load_prompts(
+            experiment.data,
+            images.without_pixels(latents.rows),
+            column=experiment.prompt_column,
+            template=experiment.template,
+            bad_data=bad_data,
+        )
+        embedded = embed_prompts(prompts, encoder)
+    return LoadedData(images, autoencoder, TextToImageData(images.name, latents, embedded))
+
+
+def _together(accelerator: Accelerator | None) -> AbstractContextManager[None]:
+    return all_or_none(accelerator) if accelerator else nullcontext()
 
 
 def open_text_to_image_run(

@@ -11,7 +11,7 @@ from immiscible_diffusion.comparison.subject import Subject
 from immiscible_diffusion.data import ImageData
 from immiscible_diffusion.evaluation import Distances, Reference
 from immiscible_diffusion.run_loop import Schedule
-from immiscible_diffusion.scoring import as_record, score_drawn
+from immiscible_diffusion.scoring import Scores, as_record, score_drawn
 from immiscible_diffusion.text_to_image.embeddings import EmbeddedPrompts
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 from immiscible_diffusion.text_to_image.generation import TextToImage, draw_images, drawn_prompts
@@ -24,8 +24,6 @@ from immiscible_diffusion.text_to_image.runs import (
     open_text_to_image_run,
 )
 from immiscible_diffusion.training import TrainingStep
-
-Scores = tuple[dict[int | None, Distances], dict[int | None, Tensor]]
 
 
 def real_images(loaded: LoadedData) -> ImageData:

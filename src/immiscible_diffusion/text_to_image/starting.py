@@ -69,8 +69,8 @@ def build_optimizer(experiment: TextToImageExperiment, network: nn.Module) -> Op
         from bitsandbytes.optim import AdamW8bit
     except ImportError as error:
         raise ValueError(
-            "optimiser 'adamw-8bit' needs bitsandbytes, which is not installed; pip install bitsandbytes on "
-            "a machine with a GPU, or choose --optimiser adamw"
+            "optimiser 'adamw-8bit' needs bitsandbytes, which is not installed; pip install "
+            "bitsandbytes, or choose --optimiser adamw"
         ) from error
     optimizer: Optimizer = AdamW8bit(parameters, **settings)
     return optimizer

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import BadData, ImageData, short_name
+from immiscible_diffusion.data import BadData, ImageData, open_rows, short_name
 from immiscible_diffusion.image_rows import decode_image, label_rows
-from immiscible_diffusion.image_tables import find_labels, image_column_of, open_table
+from immiscible_diffusion.image_tables import find_labels, image_column_of
 from immiscible_diffusion.randomness import generator_for
 
 HASHED_WHOLE = 20_000  # rows up to which every byte is hashed
@@ -127,24 +127,11 @@ def open_images(
 
     Grey images become RGB. "digits" are not to be had so: they are smaller than a latent.
     """
-    if rows is not None and rows < 1:
-        raise ValueError(f"rows must be 1 or more, got {rows}; leave it out for all rows")
     if source == "digits":
         raise ValueError(
             "data 'digits' are 8×8, less than an autoencoder can take; give --data a folder of larger images"
         )
-    table = open_table(source, split)
-    if rows is not None:
-        table = table.select(range(min(rows, len(table))))
-    if len(table) == 0:
-        raise ValueError(f"data {source!r} has no rows in split {split!r}")
-    faults: dict[int, str] = {}
-
-    def complain(row: int, fault: str) -> None:
-        if bad_data == "stop":
-            raise ValueError(f"data {source!r}: {fault}; or leave bad rows out with --bad-data skip")
-        faults.setdefault(row, fault)
-
+    table, faults, complain = open_rows(source, split, rows, bad_data)
     given, names = find_labels(table, label_column)
     labels, class_names = (None, ()) if given is None else label_rows(given, names, complain)
     encoded = image_column_of(table, image_column)
