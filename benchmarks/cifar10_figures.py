@@ -37,7 +37,7 @@ from torch import Tensor
 from immiscible_diffusion.analysis.clean_images import CleanImages
 from immiscible_diffusion.analysis.distance import change_percent, image_noise_distances
 from immiscible_diffusion.analysis.gaussianity import divergence, noise_moments
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.pairing import Assigned, Independent, Nearest, Pairing
 
 RESULTS = Path(__file__).parent / "results" / "cifar10_figures.json"

@@ -22,9 +22,9 @@ from immiscible_diffusion.evaluation import feature_network, prepare_reference
 from immiscible_diffusion.evidence import Listed, Places, run_listed
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
-from immiscible_diffusion.run_folder import load_data
-from immiscible_diffusion.run_loop import averaged
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.folder import load_data
+from immiscible_diffusion.runs.images import advance, open_run
+from immiscible_diffusion.runs.loop import averaged
 from immiscible_diffusion.scoring import score_network
 
 PAIRINGS = {"flow": ("independent", "nearest:4"), "ddim": ("independent", "nearest:8")}  # Table 4

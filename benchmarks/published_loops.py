@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.networks import build_network
 
 

@@ -25,12 +25,14 @@ from torchcfm.conditional_flow_matching import (
 )
 from tqdm.auto import tqdm
 
-from immiscible_diffusion import run_loop, runs, training
-from immiscible_diffusion.data import ImageData, load_images
+from immiscible_diffusion import training
+from immiscible_diffusion.data.images import ImageData, load_images
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.networks import build_network, parameter_count
+from immiscible_diffusion.runs import images as image_runs
+from immiscible_diffusion.runs import loop as run_loop
 
 RESULTS = Path(__file__).parent / "results" / "trainers"
 # Ours by the experiment and pairing, and the published loop that does the same.
@@ -57,9 +59,9 @@ def our_experiment(kind: str, pairing: str, network: str, batch: int, data: str)
 
 
 def our_steps(experiment: Experiment, data: ImageData, folder: Path, log_every: int = 20) -> Iterator[Any]:
-    run = runs.open_run(experiment, folder, data=data)
+    run = image_runs.open_run(experiment, folder, data=data)
     bar = tqdm(disable=None, leave=False)
-    for done in runs.advance(run, log_every=log_every, checkpoint_every=0, sheet_every=0):
+    for done in image_runs.advance(run, log_every=log_every, checkpoint_every=0, sheet_every=0):
         bar.update()
         yield done
 
@@ -130,11 +132,11 @@ def profiled(
 
         return call
 
-    before = training.make_batch, run_loop.average, run_loop.record_step, runs.pairing_from_name
+    before = training.make_batch, run_loop.average, run_loop.record_step, image_runs.pairing_from_name
     training.make_batch = watched("data", training.make_batch)
     run_loop.average = watched("EMA", run_loop.average)
     run_loop.record_step = watched("logging", run_loop.record_step)
-    runs.pairing_from_name = lambda *named: watched("pairing", before[3](*named))  # type: ignore[assignment]
+    image_runs.pairing_from_name = lambda *named: watched("pairing", before[3](*named))  # type: ignore[assignment]
     parts: dict[str, Any] = {}
     try:
         for pairing in ("independent", "nearest:8", "assigned"):
@@ -157,7 +159,7 @@ def profiled(
                 network, batch, pairing, f"{parts[pairing]['share_together']:.2%} of {step:.2f} s", flush=True
             )
     finally:
-        training.make_batch, run_loop.average, run_loop.record_step, runs.pairing_from_name = before
+        training.make_batch, run_loop.average, run_loop.record_step, image_runs.pairing_from_name = before
     built = build_network(network, data.shape)
     return {"network": network, "parameters": parameter_count(built), "batch": batch, "pairings": parts}
 

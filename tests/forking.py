@@ -59,13 +59,6 @@ def serve() -> None:
     import tensorboard.summary.writer.event_file_writer  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 
-    import immiscible_diffusion.cli.main
-    import immiscible_diffusion.evaluation
-    import immiscible_diffusion.pipelines
-    import immiscible_diffusion.runs
-    import immiscible_diffusion.scoring
-    import immiscible_diffusion.trained_model  # noqa: F401
-
     for line in sys.stdin:
         request = json.loads(line)
         with tempfile.TemporaryDirectory() as said:

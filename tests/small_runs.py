@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from immiscible_diffusion.checkpoints import newest_checkpoint
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
+from immiscible_diffusion.runs.checkpoints import newest_checkpoint
 
 
 def small(**settings: object) -> Experiment:

@@ -75,7 +75,7 @@ def test_imports_point_one_way() -> None:
     ("importing", "imported"),
     [
         ("pairing.nearest", "tqdm"),
-        ("pairing.nearest", "immiscible_diffusion.data"),
+        ("pairing.nearest", "immiscible_diffusion.data.images"),
         ("objectives.flow_matching", "immiscible_diffusion.training"),
         ("training", "immiscible_diffusion.comparison"),
     ],

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from immiscible_diffusion.data import load_images, source_rows
+from immiscible_diffusion.data.images import load_images, source_rows
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_bad_image_is_named_or_left_out(photos: Path, spoil: Callable[[Path], 
 
 
 def test_a_file_that_vanishes_after_listing_is_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from immiscible_diffusion import data
+    from immiscible_diffusion.data import images as data
 
     open_table = data.open_table
 
@@ -154,7 +154,7 @@ def test_labels_out_of_range_are_named_or_left_out(
 
 
 def test_a_label_beyond_the_named_classes_is_named(tmp_path: Path, png: bytes) -> None:
-    from immiscible_diffusion.image_rows import label_rows
+    from immiscible_diffusion.data.rows import label_rows
 
     said: list[str] = []
     good, names = label_rows([0, 2, 1], ("a", "b"), lambda row, fault: said.append(fault))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from immiscible_diffusion.checkpoints import (
+from immiscible_diffusion.runs.checkpoints import (
     Checkpoint,
     newest_checkpoint,
     optimizer_tensors,

@@ -8,7 +8,7 @@ import pytest
 
 from immiscible_diffusion.cli import main
 from immiscible_diffusion.conditioning import run_skew
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.pairing import pairing_from_name
 

@@ -16,11 +16,11 @@ from immiscible_diffusion.couplings import (
     kept_coupling,
     semidiscrete_of,
 )
-from immiscible_diffusion.data import ImageData, load_images, to_clean
+from immiscible_diffusion.data.images import ImageData, load_images, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.pairing import Semidiscrete
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
 
 
 @pytest.fixture

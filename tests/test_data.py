@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from immiscible_diffusion.data import batch_rows, load_images, mean_image, to_clean, to_pixels
+from immiscible_diffusion.data.images import batch_rows, load_images, mean_image, to_clean, to_pixels
 
 
 def test_digits_are_scikit_learns() -> None:

@@ -13,15 +13,15 @@ from accelerate import Accelerator
 from tests.small_runs import small, tensors
 
 from immiscible_diffusion import training
-from immiscible_diffusion.checkpoints import newest_checkpoint
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.pairing import Independent
-from immiscible_diffusion.run_loop import NonFiniteError
-from immiscible_diffusion.runs import Run, advance, open_run
+from immiscible_diffusion.runs.checkpoints import newest_checkpoint
+from immiscible_diffusion.runs.images import Run, advance, open_run
+from immiscible_diffusion.runs.loop import NonFiniteError
+from immiscible_diffusion.runs.training_state import Progress
 from immiscible_diffusion.training import TornUpdateError, TrainingStep, make_batch, training_steps
-from immiscible_diffusion.training_state import Progress
 
 
 @dataclasses.dataclass

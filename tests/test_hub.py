@@ -10,7 +10,7 @@ import pytest
 from immiscible_diffusion import hub
 from immiscible_diffusion.cli import main
 from immiscible_diffusion.experiments import named_experiment
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
 
 
 class Stub:

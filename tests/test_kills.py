@@ -12,7 +12,7 @@ import pytest
 from tests.forking import Forks
 
 from immiscible_diffusion.atomic_files import ASIDE
-from immiscible_diffusion.checkpoints import newest_checkpoint
+from immiscible_diffusion.runs.checkpoints import newest_checkpoint
 
 TIMES = {"images_per_second", "pairing_share", "seconds"}  # what no two runs share
 TRAIN = ["train", "digits-flow", "--batch-size", "32", "--pairing", "nearest:4", "--out", "run", "--resume"]

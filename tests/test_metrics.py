@@ -4,8 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from immiscible_diffusion.metrics import append_record, forget_after, read_records
-from immiscible_diffusion.run_records import record_values
+from immiscible_diffusion.runs.metrics import append_record, forget_after, read_records
+from immiscible_diffusion.runs.records import record_values
 
 
 def test_a_torn_line_is_left_out_and_dropped_on_resume(tmp_path: Path) -> None:

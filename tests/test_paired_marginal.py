@@ -9,11 +9,11 @@ from tests.small_runs import small
 
 from immiscible_diffusion.cli.evaluate import evaluate
 from immiscible_diffusion.cli.sample import sample
-from immiscible_diffusion.data import load_images, mean_image
+from immiscible_diffusion.data.images import load_images, mean_image
 from immiscible_diffusion.noise_moments import Marginal, fitted_marginal, lean, paired_rows
-from immiscible_diffusion.paired_marginal import marginal_of_run
 from immiscible_diffusion.pairing import Independent, Nearest, Pairing, Staged
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
+from immiscible_diffusion.runs.paired_marginal import marginal_of_run
 
 DATA = load_images("digits")
 

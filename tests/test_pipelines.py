@@ -12,16 +12,16 @@ from diffusers import DDIMPipeline
 from PIL import Image
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import NATURAL_STD
+from immiscible_diffusion.data.images import NATURAL_STD
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.generation import generate
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching, Objective
 from immiscible_diffusion.pipelines import ScaledImagePipeline, build_pipeline, export_pipeline
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
+from immiscible_diffusion.runs.trained_model import load_trained
 from immiscible_diffusion.sampling import sample
-from immiscible_diffusion.trained_model import load_trained
 
 SHAPE = (1, 8, 8)
 DATA = {

@@ -10,8 +10,8 @@ from accelerate.state import AcceleratorState
 from tests.small_runs import small, tensors
 
 from immiscible_diffusion.pipelines import export_pipeline
-from immiscible_diffusion.runs import advance, open_run
-from immiscible_diffusion.trained_model import load_trained
+from immiscible_diffusion.runs.images import advance, open_run
+from immiscible_diffusion.runs.trained_model import load_trained
 
 
 @pytest.fixture

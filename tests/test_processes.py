@@ -16,10 +16,10 @@ from tests.forking import Forks
 from tests.small_runs import small, tensors
 from tests.test_kills import outcome
 
-from immiscible_diffusion.checkpoints import newest_checkpoint
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
+from immiscible_diffusion.runs.checkpoints import newest_checkpoint
 from immiscible_diffusion.training import training_steps
 
 if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():

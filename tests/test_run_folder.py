@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.forking import Forks
 
-from immiscible_diffusion.checkpoints import best_step, newest_checkpoint
+from immiscible_diffusion.runs.checkpoints import best_step, newest_checkpoint
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 TRAIN = ["train", "digits-flow", "--batch-size", "32", "--out", "run"]
@@ -129,7 +129,7 @@ def test_best_outlives_newer_checkpoints(tmp_path: Path) -> None:
     import dataclasses
 
     from immiscible_diffusion.experiments import named_experiment
-    from immiscible_diffusion.runs import advance, open_run
+    from immiscible_diffusion.runs.images import advance, open_run
 
     experiment = dataclasses.replace(named_experiment("digits-flow"), steps=20, batch_size=16)
     distances = iter([5.0, 3.0, 4.0, float("nan"), 6.0, 1.0])

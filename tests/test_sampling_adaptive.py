@@ -18,7 +18,7 @@ from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMat
 from immiscible_diffusion.objectives.flow_matching import NETWORK_TIME
 from immiscible_diffusion.objectives.preconditioning import NETWORK_TIME as LOG_SIGMA
 from immiscible_diffusion.pipelines import build_pipeline
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
 from immiscible_diffusion.sampling import sample, sampling_steps
 
 MEAN, STD = 0.3, 0.6

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.small_runs import small
 
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
 
 
 @pytest.mark.parametrize(

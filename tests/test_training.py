@@ -8,16 +8,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from immiscible_diffusion.checkpoints import newest_checkpoint
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.objectives import FlowMatching
 from immiscible_diffusion.pairing import Independent
-from immiscible_diffusion.run_loop import averaged
-from immiscible_diffusion.runs import advance, open_run
-from immiscible_diffusion.trained_model import load_trained
+from immiscible_diffusion.runs.checkpoints import newest_checkpoint
+from immiscible_diffusion.runs.images import advance, open_run
+from immiscible_diffusion.runs.loop import averaged
+from immiscible_diffusion.runs.trained_model import load_trained
 from immiscible_diffusion.training import make_batch, training_steps
 
 

@@ -37,7 +37,7 @@ from immiscible_diffusion.pairing import (
 
 if TYPE_CHECKING:
     from immiscible_diffusion.comparison import Comparison, Plan, run_comparison, write_report
-    from immiscible_diffusion.data import ImageData, load_images, mean_image, to_clean, to_pixels
+    from immiscible_diffusion.data.images import ImageData, load_images, mean_image, to_clean, to_pixels
     from immiscible_diffusion.diagnosis import Diagnosis, diagnose
     from immiscible_diffusion.evaluation import distances, feature_network, prepare_reference
     from immiscible_diffusion.experiment import Experiment
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from immiscible_diffusion.interception import Interception, paired_noise
     from immiscible_diffusion.networks import build_network
     from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching, Objective
-    from immiscible_diffusion.runs import advance, open_run
+    from immiscible_diffusion.runs.images import advance, open_run
+    from immiscible_diffusion.runs.trained_model import load_trained
     from immiscible_diffusion.sampling import sample, sampling_steps
-    from immiscible_diffusion.trained_model import load_trained
 
 __version__ = version("immiscible-diffusion")
 
@@ -57,16 +57,18 @@ _LATER = {
     **dict.fromkeys(["Diagnosis", "diagnose"], ("diagnosis", "train")),
     **dict.fromkeys(["Interception", "paired_noise"], ("interception", "train")),
     **dict.fromkeys(["distances", "feature_network", "prepare_reference"], ("evaluation", "evaluate")),
-    **dict.fromkeys(["ImageData", "load_images", "mean_image", "to_clean", "to_pixels"], ("data", "train")),
+    **dict.fromkeys(
+        ["ImageData", "load_images", "mean_image", "to_clean", "to_pixels"], ("data.images", "train")
+    ),
     **dict.fromkeys(
         ["EDM", "Consistency", "Diffusion", "FlowMatching", "Objective"], ("objectives", "train")
     ),
-    **dict.fromkeys(["advance", "open_run"], ("runs", "train")),
+    **dict.fromkeys(["advance", "open_run"], ("runs.images", "train")),
     **dict.fromkeys(["experiment_names", "named_experiment"], ("experiments", "train")),
     **dict.fromkeys(["sample", "sampling_steps"], ("sampling", "train")),
     "Experiment": ("experiment", "train"),
     "build_network": ("networks", "train"),
-    "load_trained": ("trained_model", "train"),
+    "load_trained": ("runs.trained_model", "train"),
 }
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 import torch
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing import AssignedWithin, Independent, Pairing
 from immiscible_diffusion.pairing.skew import Skew, measure_skew

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from immiscible_diffusion.atomic_files import write_text
-from immiscible_diffusion.data import ImageData, to_clean
+from immiscible_diffusion.data.images import ImageData, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.kept_tensors import cache_folder, checksum, keep_tensors, kept_tensors
 from immiscible_diffusion.pairing.dual_fitting import NOISES, Duals, begin_fit, fit_step

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import to_clean, to_pixels
+from immiscible_diffusion.data.images import to_clean, to_pixels
 from immiscible_diffusion.masks import coarser_hole
 from immiscible_diffusion.objectives import Network, Objective, mixing_scales
 from immiscible_diffusion.sampling import SamplingStep

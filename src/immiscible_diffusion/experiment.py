@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from immiscible_diffusion.data import BadData
+from immiscible_diffusion.data.images import BadData
 from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching
 from immiscible_diffusion.pairing import canonical_name
 from immiscible_diffusion.pairing.suggestions import unknown

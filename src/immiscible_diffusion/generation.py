@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import to_pixels
+from immiscible_diffusion.data.images import to_pixels
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.sampling import sample

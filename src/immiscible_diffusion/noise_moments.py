@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing import Pairing, in_force
 from immiscible_diffusion.training import make_batch, paired_batches

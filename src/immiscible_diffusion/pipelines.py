@@ -18,13 +18,13 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from immiscible_diffusion.atomic_files import written_aside
-from immiscible_diffusion.data import NATURAL_STD
+from immiscible_diffusion.data.images import NATURAL_STD
 from immiscible_diffusion.experiment import OBJECTIVES, Experiment
 from immiscible_diffusion.model_card import model_card, objective_settings
 from immiscible_diffusion.networks import ImageUNet, ResidualMLP, Shape
 from immiscible_diffusion.objectives import Diffusion
 from immiscible_diffusion.pairing.suggestions import unknown
-from immiscible_diffusion.run_folder import read_description, read_evaluation
+from immiscible_diffusion.runs.folder import read_description, read_evaluation
 from immiscible_diffusion.sampling import ADAPTIVE, sampling_steps
 
 OUTPUT_TYPES = ("pil", "np", "pt")

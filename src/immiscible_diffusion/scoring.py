@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation import Distances, Reference, distances
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import Start, generate

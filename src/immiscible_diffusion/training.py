@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.data import ImageData, batch_rows, to_clean
+from immiscible_diffusion.data.images import ImageData, batch_rows, to_clean
 from immiscible_diffusion.experiment import Experiment, PairedOver
 from immiscible_diffusion.objectives import Objective
 from immiscible_diffusion.pairing import Pairing, in_force

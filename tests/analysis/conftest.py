@@ -8,7 +8,7 @@ import torch
 
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
 
 
 def train(folder: Path, name: str = "digits-ddim", **settings: object) -> Path:

@@ -10,7 +10,7 @@ from tests.analysis.conftest import train
 
 from immiscible_diffusion.analysis.trained_runs import images_from, load_runs
 from immiscible_diffusion.analysis.trajectories import predicted_images
-from immiscible_diffusion.trained_model import load_trained
+from immiscible_diffusion.runs.trained_model import load_trained
 
 
 def test_runs_of_other_objectives_or_data_are_refused(run_folders: dict[str, Path], tmp_path: Path) -> None:

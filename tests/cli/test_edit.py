@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from immiscible_diffusion.cli import main
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.experiments import named_experiment
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
 
 
 def trained(folder: Path, **changes: object) -> Path:

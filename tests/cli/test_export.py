@@ -11,7 +11,7 @@ from PIL import Image
 
 from immiscible_diffusion.cli import main
 from immiscible_diffusion.experiments import named_experiment
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
 
 
 def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

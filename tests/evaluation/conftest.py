@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from immiscible_diffusion.data import ImageData, load_images
+from immiscible_diffusion.data.images import ImageData, load_images
 from immiscible_diffusion.evaluation import FeatureNetwork, feature_network
 
 

@@ -8,7 +8,7 @@ import scipy.linalg
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation import (
     FeatureNetwork,
     Reference,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import ImageData, to_clean
+from immiscible_diffusion.data.images import ImageData, to_clean
 from immiscible_diffusion.evaluation import FeatureNetwork, feature_network, image_features
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation import feature_network
 from immiscible_diffusion.evaluation.inception import (
     FILE_NAMES,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import ImageData, load_images
+from immiscible_diffusion.data.images import ImageData, load_images
 from immiscible_diffusion.evaluation import feature_network, probe_cache
 from immiscible_diffusion.evaluation.probe import Probe, train_probe
 from immiscible_diffusion.evaluation.probe_cache import cache_folder, cached_probe, probe_path

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import ImageData, load_images
+from immiscible_diffusion.data.images import ImageData, load_images
 from immiscible_diffusion.evaluation import feature_network
 from immiscible_diffusion.evaluation.resnet import ResNetFeatures, resnet_network
 

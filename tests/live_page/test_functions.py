@@ -31,8 +31,8 @@ from immiscible_diffusion.live_page.perturb_tab import perturbations
 from immiscible_diffusion.live_page.sample_tab import samples
 from immiscible_diffusion.live_page.training_job import TrainingJob
 from immiscible_diffusion.masks import painted_mask
-from immiscible_diffusion.metrics import append_record
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.images import advance, open_run
+from immiscible_diffusion.runs.metrics import append_record
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_an_image_of_the_data_comes_back_pixel_for_pixel(folder: Path) -> None:
     (name, *_) = found.images
     held, said, _ = image_to_edit(found, name, 5)
     digits = pixels_of(held, (1, 8, 8))
-    from immiscible_diffusion.data import load_images
+    from immiscible_diffusion.data.images import load_images
 
     data = load_images("digits")
     assert torch.equal(digits[0], data.pixels[5])

@@ -10,12 +10,12 @@ import torch
 from diffusers import CMStochasticIterativeScheduler
 from torch import Tensor, nn
 
-from immiscible_diffusion.checkpoints import newest_checkpoint
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.objectives import Consistency, Objective, PathObjective
 from immiscible_diffusion.objectives.preconditioning import NETWORK_TIME
-from immiscible_diffusion.runs import advance, open_run
+from immiscible_diffusion.runs.checkpoints import newest_checkpoint
+from immiscible_diffusion.runs.images import advance, open_run
 from immiscible_diffusion.sampling import sample, sampling_steps
 from immiscible_diffusion.training import make_batch
 

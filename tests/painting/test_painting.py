@@ -17,7 +17,7 @@ from tests.text_to_image.small_models import VOCABULARY, small, write_pipeline
 from torch import Tensor, nn
 
 from immiscible_diffusion.cli import main
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.editing import Space, pixel_space, repaint, without_hole
 from immiscible_diffusion.masks import box_mask, centre_mask, coarser_hole
 from immiscible_diffusion.objectives import FlowMatching

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.small_runs import small
 
-from immiscible_diffusion.data import load_images, mean_image
+from immiscible_diffusion.data.images import load_images, mean_image
 from immiscible_diffusion.noise_moments import DRAWN, fitted_marginal, lean, paired_rows
 from immiscible_diffusion.pairing import (
     Nearest,
@@ -15,7 +15,7 @@ from immiscible_diffusion.pairing import (
     pairing_from_name,
     unscaled_name,
 )
-from immiscible_diffusion.runs import pairing_of
+from immiscible_diffusion.runs.images import pairing_of
 
 DATA = load_images("digits")
 

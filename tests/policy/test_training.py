@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from immiscible_diffusion.checkpoints import chosen_checkpoint, newest_checkpoint
 from immiscible_diffusion.experiment import from_json, to_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import Assigned, Independent, Nearest, pairing_from_name
@@ -29,6 +28,7 @@ from immiscible_diffusion.policy.runs import advance_policy, open_policy_run
 from immiscible_diffusion.policy.skew import noise_skew
 from immiscible_diffusion.policy.training import chunk_batch, learning_rate_at, pairing_begins
 from immiscible_diffusion.randomness import generator_for
+from immiscible_diffusion.runs.checkpoints import chosen_checkpoint, newest_checkpoint
 
 
 def small(source: Path, **settings: object) -> PolicyExperiment:

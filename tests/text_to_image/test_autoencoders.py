@@ -9,7 +9,7 @@ from diffusers import AutoencoderTiny
 from tests.conftest import SHARED
 from tests.text_to_image.small_models import SCALING, tiny_autoencoder, tiny_unet
 
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.text_to_image.autoencoders import LatentScale, decode, encode, open_autoencoder
 from immiscible_diffusion.text_to_image.tiny_autoencoder import TinyFlux2Autoencoder, load_taef2
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from tests.text_to_image.small_models import SCALING, tiny_autoencoder, write_images
 
-from immiscible_diffusion.data import load_images, to_clean
+from immiscible_diffusion.data.images import load_images, to_clean
 from immiscible_diffusion.text_to_image import latents as module
 from immiscible_diffusion.text_to_image.autoencoders import Autoencoder, encode, open_autoencoder
 from immiscible_diffusion.text_to_image.latents import Latents, Transform, encode_latents, load_latents

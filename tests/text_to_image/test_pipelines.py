@@ -25,7 +25,7 @@ from tests.text_to_image.small_models import (
 from torch import Tensor
 
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
-from immiscible_diffusion.run_loop import Schedule
+from immiscible_diffusion.runs.loop import Schedule
 from immiscible_diffusion.sampling import sample
 from immiscible_diffusion.text_to_image.autoencoders import LatentScale, open_autoencoder
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from immiscible_diffusion.data import load_images
+from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.text_to_image.prompts import Prompts, caption_choice, dropped, load_prompts
 
 PIXELS = [np.full((4, 4, 3), 40 * row, dtype=np.uint8) for row in range(4)]

@@ -11,12 +11,12 @@ from diffusers.training_utils import compute_snr
 from tests.text_to_image.small_models import fine_tuned, small, tiny_autoencoder, write_images, write_pipeline
 from torch import Tensor, nn
 
-from immiscible_diffusion.checkpoints import newest_checkpoint
 from immiscible_diffusion.experiment import OtherKindError, from_json, to_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import Independent, pairing_from_name
 from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.run_loop import Schedule
+from immiscible_diffusion.runs.checkpoints import newest_checkpoint
+from immiscible_diffusion.runs.loop import Schedule
 from immiscible_diffusion.text_to_image.experiment import (
     TextToImageExperiment,
     is_text_to_image_run,

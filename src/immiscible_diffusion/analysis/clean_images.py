@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import NATURAL_STD, load_images, to_clean
+from immiscible_diffusion.data.images import NATURAL_STD, load_images, to_clean
 from immiscible_diffusion.randomness import generator_for
 
 GAUSSIAN_ROWS = 10_000

@@ -17,11 +17,11 @@ from immiscible_diffusion.analysis.trained_runs import Group, TrainedRuns
 from immiscible_diffusion.analysis.trajectories import as_points, plot_map, predicted_images, shared_map
 from immiscible_diffusion.comparison import Estimate, mean_over_seeds
 from immiscible_diffusion.comparison.formatting import number
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation import FeatureNetwork, Reference, distances, prepare_reference
 from immiscible_diffusion.randomness import derived_seed, generator_for
+from immiscible_diffusion.runs.trained_model import TrainedModel
 from immiscible_diffusion.scoring import evaluation_labels
-from immiscible_diffusion.trained_model import TrainedModel
 
 MOST_ON_MAP = 10  # steps of a trajectory that t-SNE lays out
 FILM_ROWS = 3

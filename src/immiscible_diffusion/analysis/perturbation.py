@@ -11,8 +11,8 @@ from torch import Tensor
 from immiscible_diffusion.analysis.trained_runs import images_from
 from immiscible_diffusion.evaluation import Classifier, FeatureNetwork, image_features, predicted_classes
 from immiscible_diffusion.randomness import generator_for
+from immiscible_diffusion.runs.trained_model import TrainedModel
 from immiscible_diffusion.scoring import evaluation_labels
-from immiscible_diffusion.trained_model import TrainedModel
 
 Floats = NDArray[np.float64]
 KEPT = 0.95  # share of images that must keep their class

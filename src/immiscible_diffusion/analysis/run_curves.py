@@ -22,8 +22,8 @@ from immiscible_diffusion.figures import (
     styles_for,
     to_png,
 )
-from immiscible_diffusion.metrics import read_records
-from immiscible_diffusion.run_folder import read_evaluation
+from immiscible_diffusion.runs.folder import read_evaluation
+from immiscible_diffusion.runs.metrics import read_records
 
 
 @dataclass(frozen=True)

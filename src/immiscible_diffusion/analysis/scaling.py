@@ -39,7 +39,7 @@ from immiscible_diffusion.figures import (
 )
 from immiscible_diffusion.objectives import mixing_scales
 from immiscible_diffusion.randomness import derived_seed, generator_for
-from immiscible_diffusion.runs import pairing_of
+from immiscible_diffusion.runs.images import pairing_of
 
 
 def scaling(

@@ -11,12 +11,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from immiscible_diffusion.data import ImageData, to_pixels
+from immiscible_diffusion.data.images import ImageData, to_pixels
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.run_folder import load_data, read_description
+from immiscible_diffusion.runs.folder import load_data, read_description
+from immiscible_diffusion.runs.trained_model import TrainedModel, load_trained
 from immiscible_diffusion.sampling import sample
-from immiscible_diffusion.trained_model import TrainedModel, load_trained
 
 # A difference in one of these makes another group; any other that a run's quality hangs on is a warning.
 NAMED = ("pairing", "image_std", "network")

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from immiscible_diffusion.analysis.trained_runs import equal_renoising
-from immiscible_diffusion.data import to_pixels
+from immiscible_diffusion.data.images import to_pixels
 from immiscible_diffusion.figures import FONT_SIZE, LIGHT, footnote, literal, new_figure, to_png
 from immiscible_diffusion.randomness import derived_seed
+from immiscible_diffusion.runs.trained_model import TrainedModel
 from immiscible_diffusion.sampling import sampling_steps
-from immiscible_diffusion.trained_model import TrainedModel
 
 COMPONENTS = 50  # kept before t-SNE, as its authors do
 PERPLEXITY = 30

@@ -147,10 +147,10 @@ def _measured(run: Path, checkpoint: str, data: str | None, start: str) -> Measu
 
     from accelerate import Accelerator
 
-    from immiscible_diffusion.paired_marginal import start_of_run
-    from immiscible_diffusion.run_folder import load_data
+    from immiscible_diffusion.runs.folder import load_data
+    from immiscible_diffusion.runs.paired_marginal import start_of_run
+    from immiscible_diffusion.runs.trained_model import load_trained
     from immiscible_diffusion.scoring import score_network
-    from immiscible_diffusion.trained_model import load_trained
 
     model = load_trained(run, checkpoint)
     experiment = model.experiment if data is None else dataclasses.replace(model.experiment, data=data)

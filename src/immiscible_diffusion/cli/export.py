@@ -44,7 +44,7 @@ def _export(
 ) -> tuple[Path, str, int, str]:
     """Write a run on images; give the folder, the pipeline's name, the step and what the run is."""
     from immiscible_diffusion.pipelines import export_pipeline
-    from immiscible_diffusion.trained_model import load_trained
+    from immiscible_diffusion.runs.trained_model import load_trained
 
     model = load_trained(run, checkpoint)
     folder = out or run / f"pipeline-step{model.step}"

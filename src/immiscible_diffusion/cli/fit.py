@@ -35,8 +35,8 @@ def fit(
     import torch
 
     from immiscible_diffusion.couplings import coupling_path, fitting, keep_coupling
-    from immiscible_diffusion.interruption import stop_requests
-    from immiscible_diffusion.run_folder import load_data
+    from immiscible_diffusion.runs.folder import load_data
+    from immiscible_diffusion.runs.interruption import stop_requests
 
     data = load_data(chosen)
     device = "cuda" if torch.cuda.is_available() else "cpu"

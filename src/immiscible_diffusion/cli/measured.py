@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from immiscible_diffusion.data import ImageData
+    from immiscible_diffusion.data.images import ImageData
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,11 +89,11 @@ def _sampled(
     from accelerate import Accelerator
 
     from immiscible_diffusion.generation import counted_evaluations, generate
-    from immiscible_diffusion.paired_marginal import start_of_run
     from immiscible_diffusion.randomness import generator_for
-    from immiscible_diffusion.run_folder import load_data
+    from immiscible_diffusion.runs.folder import load_data
+    from immiscible_diffusion.runs.paired_marginal import start_of_run
+    from immiscible_diffusion.runs.trained_model import load_trained
     from immiscible_diffusion.sampling import ADAPTIVE
-    from immiscible_diffusion.trained_model import load_trained
 
     model = load_trained(run, checkpoint)
     labels = None

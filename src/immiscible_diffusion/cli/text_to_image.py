@@ -11,7 +11,7 @@ from immiscible_diffusion.cli.measured import Measured
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from immiscible_diffusion.run_loop import Evaluate
+    from immiscible_diffusion.runs.loop import Evaluate
     from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
     from immiscible_diffusion.text_to_image.runs import TextToImageRun
 

@@ -20,8 +20,8 @@ from immiscible_diffusion.cli.text_to_image import (
 if TYPE_CHECKING:
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.pairing.skew import Skew
-    from immiscible_diffusion.run_loop import Evaluate
-    from immiscible_diffusion.runs import Run
+    from immiscible_diffusion.runs.images import Run
+    from immiscible_diffusion.runs.loop import Evaluate
     from immiscible_diffusion.training import TrainingStep
 
 
@@ -103,7 +103,7 @@ def train(
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.policy.experiment import PolicyExperiment
     from immiscible_diffusion.processes import leave
-    from immiscible_diffusion.run_loop import Schedule
+    from immiscible_diffusion.runs.loop import Schedule
 
     if isinstance(chosen, PolicyExperiment):
         refuse(train, images_only, "a policy")
@@ -160,7 +160,7 @@ class _Kind:
 def _kind(images: bool) -> _Kind:
     if images:
         from immiscible_diffusion.conditioning import run_skew
-        from immiscible_diffusion.runs import advance
+        from immiscible_diffusion.runs.images import advance
 
         return _Kind(_begin, _distance, advance, run_skew, "class")
     from immiscible_diffusion.text_to_image.runs import advance_text_to_image
@@ -176,7 +176,7 @@ def _begin(
     """Open a run on images and say what it trains."""
     from immiscible_diffusion.networks import parameter_count
     from immiscible_diffusion.processes import devices
-    from immiscible_diffusion.runs import open_run
+    from immiscible_diffusion.runs.images import open_run
 
     run = open_run(chosen, folder, resume=resume, log_with=log_with, processes=processes)
     shape = "×".join(map(str, run.data.shape))

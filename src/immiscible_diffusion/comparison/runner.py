@@ -17,7 +17,7 @@ from immiscible_diffusion.comparison.subject import IMAGES, Subject
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.evaluation import Reference, feature_network, prepare_reference
 from immiscible_diffusion.generation import SHEET_IMAGES
-from immiscible_diffusion.run_loop import OpenRun, Schedule, averaged
+from immiscible_diffusion.runs.loop import OpenRun, Schedule, averaged
 
 
 def run_comparison(

@@ -8,12 +8,12 @@ from typing import Any
 from torch import nn
 
 from immiscible_diffusion.couplings import semidiscrete_of
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation import Reference
 from immiscible_diffusion.experiment import Experiment
-from immiscible_diffusion.run_folder import load_data
-from immiscible_diffusion.run_loop import Schedule
-from immiscible_diffusion.runs import Run, advance, open_run
+from immiscible_diffusion.runs.folder import load_data
+from immiscible_diffusion.runs.images import Run, advance, open_run
+from immiscible_diffusion.runs.loop import Schedule
 from immiscible_diffusion.scoring import Scores, score_network
 from immiscible_diffusion.training import TrainingStep
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation.features import FeatureNetwork, check_pixels, feature_network
 
 

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation import inception, probe, resnet
 from immiscible_diffusion.evaluation.probe_cache import cached_probe
 from immiscible_diffusion.pairing.suggestions import unknown

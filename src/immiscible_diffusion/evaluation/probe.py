@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.randomness import derived_seed, generator_for
 
 VERSION = 1  # part of the cache's key: raise it whenever this file would train a different probe

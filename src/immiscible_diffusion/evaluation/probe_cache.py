@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation.probe import VERSION, Probe, ProbeRecord, train_probe
 from immiscible_diffusion.kept_tensors import cache_folder, keep_tensors, kept_tensors
 

@@ -18,7 +18,7 @@ from immiscible_diffusion.comparison import (
     measured_run,
     run_place,
 )
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.evaluation import (
     FeatureNetwork,
@@ -33,10 +33,10 @@ from immiscible_diffusion.evidence.starts import measured_again, noise_moments
 from immiscible_diffusion.experiment import OBJECTIVES, Experiment
 from immiscible_diffusion.generation import generate
 from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.run_folder import load_data
-from immiscible_diffusion.runs import advance
+from immiscible_diffusion.runs.folder import load_data
+from immiscible_diffusion.runs.images import advance
+from immiscible_diffusion.runs.trained_model import load_trained
 from immiscible_diffusion.scoring import evaluation_labels
-from immiscible_diffusion.trained_model import load_trained
 
 COMPILED = dataclasses.replace(IMAGES, advance=lambda run, schedule: advance(run, schedule, compile=True))
 RESNET = "cifar10_resnet20-12fca82f.th"

@@ -12,19 +12,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import ImageData, mean_image
+from immiscible_diffusion.data.images import ImageData, mean_image
 from immiscible_diffusion.evaluation import Reference, distances
 from immiscible_diffusion.evidence.result import Again
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import Start
 from immiscible_diffusion.noise_moments import DRAWN, Marginal, fitted_marginal, lean, paired_rows
-from immiscible_diffusion.paired_marginal import marginal_of_run
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.randomness import derived_seed
-from immiscible_diffusion.run_folder import stored_centre
-from immiscible_diffusion.runs import pairing_of
+from immiscible_diffusion.runs.folder import stored_centre
+from immiscible_diffusion.runs.images import pairing_of
+from immiscible_diffusion.runs.paired_marginal import marginal_of_run
+from immiscible_diffusion.runs.trained_model import TrainedModel, load_trained
 from immiscible_diffusion.scoring import score_network
-from immiscible_diffusion.trained_model import TrainedModel, load_trained
 
 
 def measured_again(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from immiscible_diffusion.checkpoints import checkpoint_steps
 from immiscible_diffusion.policy.experiment import KIND as POLICY
 from immiscible_diffusion.policy.kept import KEPT_FOLDER
+from immiscible_diffusion.runs.checkpoints import checkpoint_steps
 from immiscible_diffusion.text_to_image.experiment import KIND as TEXT
 
 DEEPEST = 5  # folders below a given one: runs/demo/digits-flow/runs/NAME and one more

@@ -9,7 +9,7 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.trained_model import TrainedModel
+from immiscible_diffusion.runs.trained_model import TrainedModel
 
 EVERY_CLASS = "each in turn"
 LONGEST_PROMPT = 1000  # characters

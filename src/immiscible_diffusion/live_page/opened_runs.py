@@ -7,15 +7,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from immiscible_diffusion.checkpoints import checkpoint_steps
 from immiscible_diffusion.comparison import Comparison, comparison_from_json, pairing_names, run_place
-from immiscible_diffusion.data import ImageData
-from immiscible_diffusion.run_folder import load_data, read_experiment
+from immiscible_diffusion.data.images import ImageData
+from immiscible_diffusion.runs.checkpoints import checkpoint_steps
+from immiscible_diffusion.runs.folder import load_data, read_experiment
+from immiscible_diffusion.runs.trained_model import TrainedModel, load_trained
 from immiscible_diffusion.text_to_image.prompts import Prompts, load_prompts
 from immiscible_diffusion.text_to_image.runs import read_text_to_image
 from immiscible_diffusion.text_to_image.stored_images import StoredImages, open_images
 from immiscible_diffusion.text_to_image.trained_model import TrainedTextToImage, load_trained_text_to_image
-from immiscible_diffusion.trained_model import TrainedModel, load_trained
 
 
 def image_model(folder: Path) -> TrainedModel:

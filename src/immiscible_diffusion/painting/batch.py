@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from immiscible_diffusion.atomic_files import write_text
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation import FeatureNetwork, hole_psnr, prepare_reference, score_edits
 from immiscible_diffusion.masks import Task, coarser_hole, marked_hole
 from immiscible_diffusion.painting.originals import Originals, Source, load_originals

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from immiscible_diffusion.data import ImageData, load_images
+from immiscible_diffusion.data.images import ImageData, load_images
 from immiscible_diffusion.text_to_image.generation import spread_rows
 from immiscible_diffusion.text_to_image.prompts import load_prompts
 

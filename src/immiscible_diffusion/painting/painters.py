@@ -8,12 +8,13 @@ from typing import Any
 from accelerate import Accelerator
 from torch import Tensor
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.editing import Space, pixel_space, repaint
 from immiscible_diffusion.painting.originals import Originals, Source, spread_originals
 from immiscible_diffusion.painting.pipelines import open_inpainting, paint_by_pipeline, pipeline_side
 from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.run_folder import load_data
+from immiscible_diffusion.runs.folder import load_data
+from immiscible_diffusion.runs.trained_model import TrainedModel, load_trained
 from immiscible_diffusion.text_to_image.autoencoders import decode, encode
 from immiscible_diffusion.text_to_image.experiment import is_text_to_image_run
 from immiscible_diffusion.text_to_image.generation import embed_texts, spread_rows
@@ -21,7 +22,6 @@ from immiscible_diffusion.text_to_image.guidance import Guided, check_guidance
 from immiscible_diffusion.text_to_image.runs import load_text_to_image_data
 from immiscible_diffusion.text_to_image.scoring import real_images
 from immiscible_diffusion.text_to_image.trained_model import TrainedTextToImage, load_trained_text_to_image
-from immiscible_diffusion.trained_model import TrainedModel, load_trained
 
 PIPELINE_GUIDANCE = 7.5  # diffusers' default
 LATENT_BATCH = 64  # images at once; with guidance the network sees twice as many rows

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from immiscible_diffusion.checkpoints import checkpoint_steps, chosen_checkpoint, load_weights
 from immiscible_diffusion.policy.acting import Policy
 from immiscible_diffusion.policy.experiment import PolicyExperiment, is_policy_run, policy_from_json
 from immiscible_diffusion.policy.networks import build_policy_network
 from immiscible_diffusion.policy.normalisation import Limits
-from immiscible_diffusion.run_folder import read_description, read_settings
+from immiscible_diffusion.runs.checkpoints import checkpoint_steps, chosen_checkpoint, load_weights
+from immiscible_diffusion.runs.folder import read_description, read_settings
 
 KEPT = 10  # checkpoints that the published metric averages over
 KEPT_FOLDER = "averaged"

@@ -13,10 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.atomic_files import write_text
-from immiscible_diffusion.checkpoints import Checkpoint, save_checkpoint
 from immiscible_diffusion.experiment import to_json
-from immiscible_diffusion.interruption import stop_requests, undisturbed
-from immiscible_diffusion.metrics import forget_after, on_disk
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.policy.chunks import Chunks, load_chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment, policy_from_json
@@ -26,12 +23,15 @@ from immiscible_diffusion.policy.paired_chunks import policy_pairing
 from immiscible_diffusion.policy.training import policy_steps
 from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, is_lost
 from immiscible_diffusion.randomness import derived_seed
-from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant, read_settings
-from immiscible_diffusion.run_loop import NonFiniteError, taken_up
-from immiscible_diffusion.run_records import record_values, step_values
-from immiscible_diffusion.trackers import end_tracking, open_accelerator, start_tracking
+from immiscible_diffusion.runs.checkpoints import Checkpoint, save_checkpoint
+from immiscible_diffusion.runs.folder import check_same_data, check_same_settings, check_vacant, read_settings
+from immiscible_diffusion.runs.interruption import stop_requests, undisturbed
+from immiscible_diffusion.runs.loop import NonFiniteError, taken_up
+from immiscible_diffusion.runs.metrics import forget_after, on_disk
+from immiscible_diffusion.runs.records import record_values, step_values
+from immiscible_diffusion.runs.trackers import end_tracking, open_accelerator, start_tracking
+from immiscible_diffusion.runs.training_state import Progress, average, capture
 from immiscible_diffusion.training import TornUpdateError, TrainingStep
-from immiscible_diffusion.training_state import Progress, average, capture
 
 WHOLE_EVERY = 5  # kept policies between checkpoints that a run can be resumed from
 SKIP_LIMIT = 10  # steps in a row without a finite loss and gradient to stop after

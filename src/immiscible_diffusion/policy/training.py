@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.data import batch_rows
+from immiscible_diffusion.data.images import batch_rows
 from immiscible_diffusion.pairing import Independent, Pairing, Staged
 from immiscible_diffusion.policy.chunks import Chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from immiscible_diffusion.data import BadData
+from immiscible_diffusion.data.images import BadData
 from immiscible_diffusion.experiment import (
     PairedOver,
     Precision,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from immiscible_diffusion.atomic_files import write_text
-from immiscible_diffusion.data import BadData
+from immiscible_diffusion.data.images import BadData
 from immiscible_diffusion.kept_tensors import cache_folder, keep_tensors, kept_tensors
 from immiscible_diffusion.text_to_image.autoencoders import Autoencoder, LatentScale, encode
 from immiscible_diffusion.text_to_image.stored_images import StoredImages

@@ -19,7 +19,7 @@ from immiscible_diffusion.atomic_files import written_aside
 from immiscible_diffusion.model_card import objective_settings
 from immiscible_diffusion.objectives import Diffusion
 from immiscible_diffusion.pipelines import check_vacant_folder
-from immiscible_diffusion.run_folder import read_description, read_evaluation
+from immiscible_diffusion.runs.folder import read_description, read_evaluation
 from immiscible_diffusion.text_to_image.autoencoders import LatentScale
 from immiscible_diffusion.text_to_image.latent_pipeline import LatentTextPipeline
 from immiscible_diffusion.text_to_image.model_card import text_to_image_card

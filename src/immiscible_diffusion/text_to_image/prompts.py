@@ -9,8 +9,8 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import BadData, ImageData, source_rows
-from immiscible_diffusion.image_tables import open_table, text_column
+from immiscible_diffusion.data.images import BadData, ImageData, source_rows
+from immiscible_diffusion.data.tables import open_table, text_column
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.randomness import generator_for
 

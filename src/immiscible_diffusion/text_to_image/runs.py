@@ -19,8 +19,10 @@ from immiscible_diffusion.generation import SHEET_IMAGES
 from immiscible_diffusion.pairing import Pairing, pairing_from_name
 from immiscible_diffusion.processes import all_or_none, check_agreement
 from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.run_folder import check_same_data, check_same_settings, check_vacant, read_settings
-from immiscible_diffusion.run_loop import Evaluate, Schedule, advance_on, taken_up
+from immiscible_diffusion.runs.folder import check_same_data, check_same_settings, check_vacant, read_settings
+from immiscible_diffusion.runs.loop import Evaluate, Schedule, advance_on, taken_up
+from immiscible_diffusion.runs.trackers import open_accelerator
+from immiscible_diffusion.runs.training_state import Progress
 from immiscible_diffusion.text_to_image.autoencoders import Autoencoder
 from immiscible_diffusion.text_to_image.embeddings import embed_prompts
 from immiscible_diffusion.text_to_image.experiment import (
@@ -38,9 +40,7 @@ from immiscible_diffusion.text_to_image.starting import (
 )
 from immiscible_diffusion.text_to_image.stored_images import StoredImages, open_images
 from immiscible_diffusion.text_to_image.training import TextToImageData, text_to_image_steps
-from immiscible_diffusion.trackers import open_accelerator
 from immiscible_diffusion.training import TrainingStep
-from immiscible_diffusion.training_state import Progress
 
 Report = Callable[[str], None]
 REFERENCE_IMAGES = 50_000  # real images that distances are measured to, at most

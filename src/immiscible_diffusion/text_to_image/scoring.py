@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from immiscible_diffusion.comparison.subject import Subject
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.evaluation import Distances, Reference
-from immiscible_diffusion.run_loop import Schedule
+from immiscible_diffusion.runs.loop import Schedule
 from immiscible_diffusion.scoring import Scores, as_record, score_drawn
 from immiscible_diffusion.text_to_image.embeddings import EmbeddedPrompts
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment

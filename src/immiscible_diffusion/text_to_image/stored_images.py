@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.data import BadData, ImageData, open_rows, short_name
-from immiscible_diffusion.image_rows import decode_image, label_rows
-from immiscible_diffusion.image_tables import find_labels, image_column_of
+from immiscible_diffusion.data.images import BadData, ImageData, open_rows, short_name
+from immiscible_diffusion.data.rows import decode_image, label_rows
+from immiscible_diffusion.data.tables import find_labels, image_column_of
 from immiscible_diffusion.randomness import generator_for
 
 HASHED_WHOLE = 20_000  # rows up to which every byte is hashed

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from immiscible_diffusion.checkpoints import trained_checkpoint, with_averages
-from immiscible_diffusion.run_folder import read_description
+from immiscible_diffusion.runs.checkpoints import trained_checkpoint, with_averages
+from immiscible_diffusion.runs.folder import read_description
 from immiscible_diffusion.text_to_image.autoencoders import LatentScale
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 from immiscible_diffusion.text_to_image.generation import TextToImage

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.data import batch_rows
+from immiscible_diffusion.data.images import batch_rows
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.text_to_image.embeddings import EmbeddedPrompts

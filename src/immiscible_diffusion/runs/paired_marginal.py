@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from immiscible_diffusion.data import ImageData
+from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.generation import Start
 from immiscible_diffusion.kept_tensors import keep_tensors, kept_tensors
 from immiscible_diffusion.noise_moments import DRAWN, Marginal, fitted_marginal, paired_rows
-from immiscible_diffusion.run_folder import read_experiment, stored_centre
-from immiscible_diffusion.runs import pairing_of
+from immiscible_diffusion.runs.folder import read_experiment, stored_centre
+from immiscible_diffusion.runs.images import pairing_of
 
 
 def start_of_run(folder: Path, name: str, data: Callable[[], ImageData]) -> Start | None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from torch import nn
 
-from immiscible_diffusion.checkpoints import trained_checkpoint, with_averages
+from immiscible_diffusion.runs.checkpoints import trained_checkpoint, with_averages
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.networks import build_network
-from immiscible_diffusion.run_folder import read_description, read_experiment
+from immiscible_diffusion.runs.folder import read_description, read_experiment
 
 
 @dataclass(frozen=True, eq=False)

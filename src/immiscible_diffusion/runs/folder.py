@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from immiscible_diffusion.atomic_files import remove_remnants, write_text, written_aside
-from immiscible_diffusion.data import ImageData, load_images, mean_image
+from immiscible_diffusion.data.images import ImageData, load_images, mean_image
 from immiscible_diffusion.experiment import Experiment, OtherKindError, from_json, to_json
 from immiscible_diffusion.pairing import is_staged
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.image_rows import Complain, decode_rows, label_rows, stack_images
-from immiscible_diffusion.image_tables import encoded_images, find_labels, open_table
+from immiscible_diffusion.data.rows import Complain, decode_rows, label_rows, stack_images
+from immiscible_diffusion.data.tables import encoded_images, find_labels, open_table
 from immiscible_diffusion.pairing.suggestions import unknown
 from immiscible_diffusion.randomness import generator_for
 

@@ -8,10 +8,10 @@ from typing import Any
 from accelerate import Accelerator
 from torch import Tensor
 
-from immiscible_diffusion.checkpoints import has_checkpoint
-from immiscible_diffusion.metrics import append_record, read_records
+from immiscible_diffusion.runs.checkpoints import has_checkpoint
+from immiscible_diffusion.runs.metrics import append_record, read_records
 from immiscible_diffusion.training import TrainingStep
-from immiscible_diffusion.training_state import Progress
+from immiscible_diffusion.runs.training_state import Progress
 
 SHOWN_ROWS = 8  # of a batch, in an error
 

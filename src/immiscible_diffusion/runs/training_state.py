@@ -9,7 +9,7 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.checkpoints import (
+from immiscible_diffusion.runs.checkpoints import (
     Checkpoint,
     learned,
     load_weights,

@@ -11,7 +11,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from immiscible_diffusion.checkpoints import (
+from immiscible_diffusion.runs.checkpoints import (
     checkpoint_steps,
     learned,
     mark_best,
@@ -19,20 +19,20 @@ from immiscible_diffusion.checkpoints import (
     prune,
     save_checkpoint,
 )
-from immiscible_diffusion.interruption import stop_requests, undisturbed
-from immiscible_diffusion.metrics import forget_after, on_disk
+from immiscible_diffusion.runs.interruption import stop_requests, undisturbed
+from immiscible_diffusion.runs.metrics import forget_after, on_disk
 from immiscible_diffusion.pictures import save_sheet
 from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, check_agreement, is_lost
-from immiscible_diffusion.run_records import (
+from immiscible_diffusion.runs.records import (
     best_evaluated,
     evaluated_at,
     record_evaluation,
     record_step,
     skip_report,
 )
-from immiscible_diffusion.trackers import end_tracking, start_tracking
+from immiscible_diffusion.runs.trackers import end_tracking, start_tracking
 from immiscible_diffusion.training import TornUpdateError, TrainingSettings, TrainingStep
-from immiscible_diffusion.training_state import Progress, average, capture, restore_network, restore_rest
+from immiscible_diffusion.runs.training_state import Progress, average, capture, restore_network, restore_rest
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.couplings import check_same_coupling, semidiscrete_of
-from immiscible_diffusion.data import ImageData, source_rows, to_clean
+from immiscible_diffusion.data.images import ImageData, source_rows, to_clean
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import sample_sheet
 from immiscible_diffusion.networks import build_network
@@ -28,17 +28,17 @@ from immiscible_diffusion.pairing import (
 )
 from immiscible_diffusion.processes import all_or_none
 from immiscible_diffusion.randomness import derived_seed
-from immiscible_diffusion.run_folder import (
+from immiscible_diffusion.runs.folder import (
     check_same_settings,
     check_vacant,
     describe_run,
     load_data,
     read_experiment,
 )
-from immiscible_diffusion.run_loop import Evaluate, Schedule, advance_on, taken_up
-from immiscible_diffusion.trackers import open_accelerator
+from immiscible_diffusion.runs.loop import Evaluate, Schedule, advance_on, taken_up
+from immiscible_diffusion.runs.trackers import open_accelerator
 from immiscible_diffusion.training import TrainingStep, training_steps
-from immiscible_diffusion.training_state import Progress
+from immiscible_diffusion.runs.training_state import Progress
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Images as bytes: where they come from, their order and scale."""
