@@ -4,6 +4,7 @@ Vanilla noise is N(0, I). Nearest noise is shorter, and leans where images do if
 trained with it has never seen N(0, I), which sampling starts from.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -38,14 +39,17 @@ def paired_rows(
     step: another number draws other images and noises.
     """
     last = in_force(pairing, 1 - 1 / (2 * experiment.steps))
+    batches = math.ceil(count / experiment.batch_size)
     first = (step + 1) * 1_000_000
+    # Not of the run's own length: a run made longer keeps its moments.
+    long = dataclasses.replace(experiment, steps=(step + 1) * batches)
     drawn = list(
         paired_batches(
-            lambda at: make_batch(experiment, data, at % experiment.steps),
+            lambda at: make_batch(long, data, step * batches + at - first),
             last,
             experiment.seed,
             "marginal",
-            range(first, first + math.ceil(count / experiment.batch_size)),
+            range(first, first + batches),
         )
     )
     clean, noise = (

@@ -34,6 +34,15 @@ def test_a_runs_pairing_has_the_moments_of_the_start(name: str) -> None:
     assert fitted_marginal(paired_rows(experiment, DATA, before, 4096)[1]).std < 0.95
 
 
+def test_a_run_made_longer_pairs_as_before() -> None:
+    one, other = (
+        pairing_of(small(pairing="nearest:8:rescaled", steps=steps), DATA, mean_image(DATA))
+        for steps in (12, 5000)
+    )
+    assert isinstance(one, Rescaled) and isinstance(other, Rescaled)
+    assert one.std == other.std and torch.equal(one.mean, other.mean)
+
+
 def test_it_is_the_other_pairings_noise_moved_and_stretched() -> None:
     images = torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
     mean = torch.full((3, 1, 1), 0.25)
