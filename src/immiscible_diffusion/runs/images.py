@@ -37,8 +37,8 @@ from immiscible_diffusion.runs.folder import (
 )
 from immiscible_diffusion.runs.loop import Evaluate, Schedule, advance_on, taken_up
 from immiscible_diffusion.runs.trackers import open_accelerator
-from immiscible_diffusion.training import TrainingStep, training_steps
 from immiscible_diffusion.runs.training_state import Progress
+from immiscible_diffusion.training import TrainingStep, training_steps
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,8 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from immiscible_diffusion.pictures import save_sheet
+from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, check_agreement, is_lost
 from immiscible_diffusion.runs.checkpoints import (
     checkpoint_steps,
     learned,
@@ -21,8 +23,6 @@ from immiscible_diffusion.runs.checkpoints import (
 )
 from immiscible_diffusion.runs.interruption import stop_requests, undisturbed
 from immiscible_diffusion.runs.metrics import forget_after, on_disk
-from immiscible_diffusion.pictures import save_sheet
-from immiscible_diffusion.processes import OtherProcessError, all_or_none, anywhere, check_agreement, is_lost
 from immiscible_diffusion.runs.records import (
     best_evaluated,
     evaluated_at,
@@ -31,8 +31,8 @@ from immiscible_diffusion.runs.records import (
     skip_report,
 )
 from immiscible_diffusion.runs.trackers import end_tracking, start_tracking
-from immiscible_diffusion.training import TornUpdateError, TrainingSettings, TrainingStep
 from immiscible_diffusion.runs.training_state import Progress, average, capture, restore_network, restore_rest
+from immiscible_diffusion.training import TornUpdateError, TrainingSettings, TrainingStep
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
 

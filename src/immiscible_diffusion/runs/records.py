@@ -10,8 +10,8 @@ from torch import Tensor
 
 from immiscible_diffusion.runs.checkpoints import has_checkpoint
 from immiscible_diffusion.runs.metrics import append_record, read_records
-from immiscible_diffusion.training import TrainingStep
 from immiscible_diffusion.runs.training_state import Progress
+from immiscible_diffusion.training import TrainingStep
 
 SHOWN_ROWS = 8  # of a batch, in an error
 

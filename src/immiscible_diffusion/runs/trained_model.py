@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import nn
 
-from immiscible_diffusion.runs.checkpoints import trained_checkpoint, with_averages
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.networks import build_network
+from immiscible_diffusion.runs.checkpoints import trained_checkpoint, with_averages
 from immiscible_diffusion.runs.folder import read_description, read_experiment
 
 
