@@ -40,6 +40,8 @@ from immiscible_diffusion.runs.trackers import open_accelerator
 from immiscible_diffusion.runs.training_state import Progress
 from immiscible_diffusion.training import TrainingStep, training_steps
 
+ROWS_AT_ONCE = 256  # in measuring a pairing's moments: small batches take ten times as long
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -135,7 +137,11 @@ def pairing_of(
         axes = whitening(to_clean(pixels, experiment.image_std))
     if not is_rescaled(experiment.pairing):
         return pairing_from_name(experiment.pairing, centre, coupling, axes)
-    unscaled = pairing_from_name(unscaled_name(experiment.pairing), centre, whitening=axes)
+    name = unscaled_name(experiment.pairing)
+    unscaled = pairing_from_name(name, centre, whitening=axes)
+    if "batch" not in name.split(":"):  # then every image is chosen for alone
+        larger = max(experiment.batch_size, min(ROWS_AT_ONCE, len(data.pixels)))
+        experiment = replace(experiment, batch_size=larger)
     left = fitted_marginal(paired_rows(experiment, data, unscaled, DRAWN)[1])
     return pairing_from_name(experiment.pairing, centre, whitening=axes, moments=(left.mean, left.std))
 
