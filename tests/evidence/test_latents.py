@@ -19,6 +19,8 @@ def test_the_section_follows_its_numbers(tmp_path: Path) -> None:
     (tmp_path / "some.json").write_text(comparison_to_json(comparison))
     section = latent_section(tmp_path)
     assert "### some" in section and "untrained" in section and comparison.feature_network in section
+    assert "| Speed-up in steps |\n" in section and "Speed-up in time" not in section
+    assert section.count("\n| independent |") == len(comparison.evaluations)
     assert latent_words(tmp_path)
     content = json.loads((tmp_path / "some.json").read_text())
     for score in content["curves"][0]["points"][-1]["scores"].values():

@@ -6,7 +6,8 @@ Command: immiscible compare flickr8k-latent --data ../shared/data/flickr8k_64
     --pairings independent nearest:8 --seeds 3
 Hardware: 2 CPU cores. Duration: 0.4 CPU-seconds a step.
 Paper: has no such experiment; see `mscoco-stable-diffusion`.
-Ours: not run
+Ours: docs/results.md, with text-unet-tiny, 800 steps, 3 seeds: 9.95 ± 1.50 vanilla, 9.76 ± 1.56 nearest:8
+    (ResNet-56 features at 32×32, guidance 3): 0.19 (0.06 to 0.32) lower, seed by seed.
 """
 
 import dataclasses
