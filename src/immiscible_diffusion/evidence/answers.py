@@ -21,7 +21,8 @@ def headline(results: dict[str, Result]) -> str:
     tried: dict[str, set[str]] = {}
     for effect in found:
         tried.setdefault(effect.pairing, set()).add(effect.comparison)
-    everywhere = [name for name in tried if tried[name] == comparisons] or list(tried)
+    most = max(map(len, tried.values()))
+    everywhere = [name for name in tried if len(tried[name]) == most]
     few = _at(found, results, 0)
 
     def worth(name: str) -> tuple[int, float]:
@@ -32,7 +33,8 @@ def headline(results: dict[str, Result]) -> str:
     sentences = [
         f"With {FEWEST_SEEDS} seeds or more ({say.listed(sorted(comparisons))}; small networks on a CPU, "
         "Fréchet distance in a small classifier's features, which is not FID), and of the pairings tried in "
-        f"all of it, `{best}` does best with few network evaluations: {_by_count(found, results, best)}."
+        f"{'all' if most == len(comparisons) else 'most'} of it, `{best}` does best with few network "
+        f"evaluations: {_by_count(found, results, best)}."
     ]
     safe = [
         name

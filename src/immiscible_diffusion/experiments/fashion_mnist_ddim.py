@@ -3,7 +3,8 @@
 Command: immiscible train fashion-mnist-ddim --data PATH (or nothing: the hub's copy)
 Hardware: 2 CPU cores. Duration: about 1.2 s a step, 20 minutes for the default 1,000 steps.
 Paper: has no such experiment. Its images share half of their energy (docs/decisions.md).
-Ours: a small network for a CPU: `immiscible evidence run fashion-mnist-ddim`, docs/results.md
+Ours: docs/results.md, a small network (`immiscible evidence run fashion-mnist-ddim`): nearest:8 raises the
+    distance at 50 evaluations by 18 ± 6 % (three seeds), and so do assigned and nearest:8:coarse2:rescaled.
 """
 
 from immiscible_diffusion.experiment import Experiment
@@ -14,7 +15,7 @@ experiment = Experiment(
     data="fashion-mnist",
     network="unet-small",
     objective=Diffusion(),
-    pairing="nearest:8:coarse2:rescaled",
+    pairing="nearest:8",
     batch_size=64,
     steps=1000,
     learning_rate=0.001,
