@@ -12,9 +12,10 @@ from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.runs.checkpoints import checkpoint_steps
 from immiscible_diffusion.runs.folder import load_data, read_experiment
 from immiscible_diffusion.runs.trained_model import TrainedModel, load_trained
-from immiscible_diffusion.text_to_image.prompts import Prompts, load_prompts
+from immiscible_diffusion.text_to_image.prompts import Prompts
 from immiscible_diffusion.text_to_image.runs import read_text_to_image
-from immiscible_diffusion.text_to_image.stored_images import StoredImages, open_images
+from immiscible_diffusion.text_to_image.starting import experiment_images, experiment_prompts
+from immiscible_diffusion.text_to_image.stored_images import StoredImages
 from immiscible_diffusion.text_to_image.trained_model import TrainedTextToImage, load_trained_text_to_image
 
 
@@ -38,22 +39,9 @@ def images_of(folder: Path) -> ImageData:
 def told_images_of(folder: Path) -> tuple[StoredImages, tuple[int, ...], Prompts]:
     """Open the data of a text-to-image run: images, usable rows, and the prompts of each."""
     experiment = read_text_to_image(folder)
-    stored = open_images(
-        experiment.data,
-        image_column=experiment.image_column,
-        label_column=experiment.label_column,
-        resolution=experiment.resolution,
-        rows=experiment.rows,
-        bad_data=experiment.bad_data,
-    )
+    stored = experiment_images(experiment)
     rows = tuple(row for row in range(len(stored)) if row not in stored.faults)
-    prompts = load_prompts(
-        experiment.data,
-        stored.without_pixels(torch.tensor(rows)),
-        column=experiment.prompt_column,
-        template=experiment.template,
-        bad_data=experiment.bad_data,
-    )
+    prompts = experiment_prompts(experiment, stored, torch.tensor(rows))
     return stored, rows, prompts
 
 

@@ -31,14 +31,15 @@ from immiscible_diffusion.text_to_image.experiment import (
 )
 from immiscible_diffusion.text_to_image.generation import TextToImage, draw_images, spread_rows
 from immiscible_diffusion.text_to_image.latents import encode_latents, load_latents
-from immiscible_diffusion.text_to_image.prompts import load_prompts
 from immiscible_diffusion.text_to_image.starting import (
     build_optimizer,
     experiment_autoencoder,
+    experiment_images,
+    experiment_prompts,
     experiment_text_encoder,
     start_network,
 )
-from immiscible_diffusion.text_to_image.stored_images import StoredImages, open_images
+from immiscible_diffusion.text_to_image.stored_images import StoredImages
 from immiscible_diffusion.text_to_image.training import TextToImageData, text_to_image_steps
 from immiscible_diffusion.training import TrainingStep
 
@@ -113,14 +114,7 @@ def load_text_to_image_data(
     place = Path(experiment.latents).expanduser() if experiment.latents else None
     transform, bad_data = experiment.transform, experiment.bad_data
     with _together(accelerator):
-        images = open_images(
-            experiment.data,
-            image_column=experiment.image_column,
-            label_column=experiment.label_column,
-            resolution=experiment.resolution,
-            rows=experiment.rows,
-            bad_data=bad_data,
-        )
+        images = experiment_images(experiment)
         autoencoder = experiment_autoencoder(experiment).moved(device)
         encoder = experiment_text_encoder(experiment)
         encoder.model.to(device)
@@ -133,13 +127,7 @@ def load_text_to_image_data(
                 report(f"encoding images: piece {done + 1} of {count}")
     with _together(accelerator):
         latents = load_latents(images, autoencoder, transform, place, bad_data=bad_data)
-        prompts = load_prompts(
-            experiment.data,
-            images.without_pixels(latents.rows),
-            column=experiment.prompt_column,
-            template=experiment.template,
-            bad_data=bad_data,
-        )
+        prompts = experiment_prompts(experiment, images, latents.rows)
         embedded = embed_prompts(prompts, encoder)
     return LoadedData(images, autoencoder, TextToImageData(images.name, latents, embedded))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from immiscible_diffusion.hub_download import model_folder
@@ -19,6 +19,8 @@ from immiscible_diffusion.text_to_image.networks import (
     check_fits,
     diffusers_model,
 )
+from immiscible_diffusion.text_to_image.prompts import Prompts, load_prompts
+from immiscible_diffusion.text_to_image.stored_images import StoredImages, open_images
 from immiscible_diffusion.text_to_image.text_encoders import TextEncoder, open_text_encoder
 
 UNET_FILES = ("model_index.json", "unet/config.json", "unet/*.safetensors", "scheduler/*.json")
@@ -35,6 +37,29 @@ def experiment_text_encoder(experiment: TextToImageExperiment) -> TextEncoder:
     """Open the text encoder of an experiment, or of the pipeline that it starts from."""
     vocabulary = Path(experiment.vocabulary).expanduser() if experiment.vocabulary else None
     return open_text_encoder(experiment.text_encoder or experiment.start_from, vocabulary=vocabulary)
+
+
+def experiment_images(experiment: TextToImageExperiment) -> StoredImages:
+    """Open the images that an experiment names, undecoded. Raises what `open_images` raises."""
+    return open_images(
+        experiment.data,
+        image_column=experiment.image_column,
+        label_column=experiment.label_column,
+        resolution=experiment.resolution,
+        rows=experiment.rows,
+        bad_data=experiment.bad_data,
+    )
+
+
+def experiment_prompts(experiment: TextToImageExperiment, images: StoredImages, rows: Tensor) -> Prompts:
+    """Load the prompts of these rows [N] of its images. Raises what `load_prompts` raises."""
+    return load_prompts(
+        experiment.data,
+        images.without_pixels(rows),
+        column=experiment.prompt_column,
+        template=experiment.template,
+        bad_data=experiment.bad_data,
+    )
 
 
 def start_network(
