@@ -23,7 +23,7 @@ from immiscible_diffusion.text_to_image.experiment import (
     text_to_image_from_json,
 )
 from immiscible_diffusion.text_to_image.guidance import Guided
-from immiscible_diffusion.text_to_image.networks import NETWORKS, build_text_network, diffusers_model
+from immiscible_diffusion.text_to_image.networks import diffusers_model
 from immiscible_diffusion.text_to_image.runs import (
     advance_text_to_image,
     load_text_to_image_data,
@@ -270,26 +270,6 @@ def test_guidance_steers_away_from_no_prompt() -> None:
     torch.testing.assert_close(guided, without + 4 * (given - without))
     torch.testing.assert_close(Guided(Linear(), 1.0, empty)(noisy, time, condition), given)
     assert seen == [10, 5]
-
-
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "stable-diffusion"])
-def test_networks_read_the_prompt(name: str) -> None:
-    shape, width = (4, 8, 8), 64
-    network = build_text_network(name, shape, width, seed=3).eval()
-    again = build_text_network(name, shape, width, seed=3)
-    for a, b in zip(network.parameters(), again.parameters(), strict=True):
-        assert torch.equal(a, b)
-    noisy, time = torch.randn(2, *shape), torch.tensor([10.0, 900.0])
-    one, other = (network(noisy, time, torch.randn(2, 77, width)) for _ in range(2))
-    assert one.shape == noisy.shape and not torch.allclose(one, other)
-    with pytest.raises(ValueError, match=r"needs latents whose sides divide by \d, got 7×8; choose"):
-        build_text_network(name, (4, 7, 8), width)
-
-
-def test_the_stable_diffusion_network_is_that_of_version_1() -> None:
-    with torch.device("meta"):
-        network = NETWORKS["stable-diffusion"]((4, 64, 64), 768)
-    assert sum(parameter.numel() for parameter in network.parameters()) == 859_520_964
 
 
 def test_noise_that_tells_the_prompt_is_found(images: Path, pipeline: Path) -> None:
