@@ -3,71 +3,20 @@
 from statistics import mean
 
 from immiscible_diffusion.comparison import Estimate, mean_over_seeds
-from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.evidence.effects import Effect, effects, percent, shown_change
+from immiscible_diffusion.evidence.effects import (
+    Effect,
+    effects,
+    percent,
+    shown_change,
+    unconditional_effects,
+)
 from immiscible_diffusion.evidence.harm import harm
 from immiscible_diffusion.evidence.result import Result
-
-FEWEST_SEEDS = 3
-
-
-def headline(results: dict[str, Result]) -> str:
-    """What the pairing that helps most at few evaluations does, and the one that helps without harm."""
-    # One seed or two bound nothing.
-    found = [effect for effect in _unconditional(results) if len(effect.change.per_seed) >= FEWEST_SEEDS]
-    if not found:
-        return f"Nothing has been measured with {FEWEST_SEEDS} seeds yet.\n"
-    comparisons = {effect.comparison for effect in found}
-    tried: dict[str, set[str]] = {}
-    for effect in found:
-        tried.setdefault(effect.pairing, set()).add(effect.comparison)
-    most = max(map(len, tried.values()))
-    everywhere = [name for name in tried if len(tried[name]) == most]
-    few = _at(found, results, 0)
-
-    def worth(name: str) -> tuple[int, float]:
-        own = [e for e in few if e.pairing == name]
-        return sum(e.outcome == "helps" for e in own), -_mean(own, name)
-
-    best = max(everywhere, key=worth)
-    sentences = [
-        f"With {FEWEST_SEEDS} seeds or more ({say.listed(sorted(comparisons))}; small networks on a CPU, "
-        "Fréchet distance in a small classifier's features, which is not FID), and of the pairings tried in "
-        f"{'all' if most == len(comparisons) else 'most'} of it, `{best}` does best with few network "
-        f"evaluations: {_by_count(found, results, best)}."
-    ]
-    safe = [
-        name
-        for name in everywhere
-        if not any(e.pairing == name and e.outcome in ("harms", "diverged") for e in found)
-        and any(e.pairing == name and e.outcome == "helps" for e in found)
-    ]
-    if safe and (safest := max(safe, key=worth)) != best:
-        sentences.append(
-            f"Of those that nowhere harm beyond seed noise, `{safest}` does: "
-            f"{_by_count(found, results, safest)}."
-        )
-    if not safe:
-        sentences.append("None helps anywhere without harming beyond seed noise elsewhere.")
-    return " ".join(sentences) + "\n"
-
-
-def _by_count(found: list[Effect], results: dict[str, Result], pairing: str) -> str:
-    """A pairing's changes at the fewest evaluations and the most, comparison by comparison."""
-    said = []
-    for place, name in ((0, "fewest"), (-1, "most")):
-        chosen = [e for e in _at(found, results, place) if e.pairing == pairing]
-        counts = say.listed([str(n) for n in sorted({e.evaluations for e in chosen})])
-        said.append(
-            f"with the {name} ({counts}) "
-            + say.listed([f"{_with_interval(e)} on {e.comparison}" for e in chosen])
-        )
-    return ", ".join(said)
 
 
 def answers(results: dict[str, Result]) -> str:
     """A paragraph a question."""
-    found = _unconditional(results)
+    found = unconditional_effects(results)
     parts = [
         _where(found, results),
         _which_k(found, results),
@@ -233,17 +182,6 @@ def _copies(results: dict[str, Result]) -> str:
         "**Does it overfit small sets?** Median distance of generated images to their nearest training image "
         f"over that between training images, vanilla's first: {'; '.join(lines)}."
     )
-
-
-def _unconditional(results: dict[str, Result]) -> list[Effect]:
-    """Effects of pairings alone: one image std, no labels."""
-    return [
-        effect
-        for result in results.values()
-        if not result.comparison.settings["class_conditional"]
-        for effect in effects(result)
-        if "image std" not in effect.pairing
-    ]
 
 
 def _at(found: list[Effect], results: dict[str, Result], place: int) -> list[Effect]:

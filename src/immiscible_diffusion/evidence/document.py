@@ -7,8 +7,9 @@ import numpy as np
 from immiscible_diffusion.atomic_files import write_bytes, write_text
 from immiscible_diffusion.comparison import Table, markdown_table, summarize
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.evidence.answers import answers, headline
+from immiscible_diffusion.evidence.answers import answers
 from immiscible_diffusion.evidence.effects import effects, percent_change
+from immiscible_diffusion.evidence.headline import headline
 from immiscible_diffusion.evidence.latents import latent_section
 from immiscible_diffusion.evidence.listed import listed_comparisons
 from immiscible_diffusion.evidence.paper import paper_rows
@@ -36,15 +37,11 @@ not looked at.
 def document(results: dict[str, Result], benchmarks: Path) -> str:
     """The page as Markdown. results: by name. benchmarks: folder of the benchmarks' JSONs."""
     questions = {one.name: one.question for one in listed_comparisons()}
-    # Vanilla alone is no comparison yet.
-    results = {name: result for name, result in results.items() if effects(result)}
-    names = [name for name in questions if name in results]
-    names += [name for name in results if name not in questions]  # of other machines
-    shown = {name: results[name] for name in names}
-    parts = [OPENING, "## In a sentence\n", headline(shown), "## What each pairing changes\n"]
+    shown = _in_order(results)
+    parts = [OPENING, "## In short\n", headline(shown), "## What each pairing changes\n"]
     parts += [_summary(shown, number) for number in ("few", "many")]
     parts += ["## What the numbers answer\n", answers(shown)]
-    parts += ["## The paper's tables and figures\n", _paper(results, benchmarks)]
+    parts += ["## The paper's tables and figures\n", _paper(shown, benchmarks)]
     parts += ["## Every comparison\n"]
     parts += [_section(result, questions.get(name, "")) for name, result in shown.items()]
     parts += [latent_section(benchmarks / "latents")]
@@ -57,8 +54,7 @@ def with_headline(readme: str, results: dict[str, Result]) -> str:
     _, ended, after = rest.partition(MARKS[1])
     if not begun or not ended:
         raise ValueError(f"the README lacks {MARKS[0]} and {MARKS[1]}; put them where the headline belongs")
-    shown = {name: result for name, result in results.items() if effects(result)}
-    return f"{before}{MARKS[0]}\n{headline(shown)}{MARKS[1]}{after}"
+    return f"{before}{MARKS[0]}\n{headline(_in_order(results))}{MARKS[1]}{after}"
 
 
 def write_document(results: dict[str, Result], benchmarks: Path, docs: Path) -> Path:
@@ -71,6 +67,14 @@ def write_document(results: dict[str, Result], benchmarks: Path, docs: Path) -> 
     path = docs / "results.md"
     write_text(path, document(results, benchmarks))
     return path
+
+
+def _in_order(results: dict[str, Result]) -> dict[str, Result]:
+    """The results that compare something, as the list has them, those of other machines last."""
+    names = [one.name for one in listed_comparisons()]
+    compared = [name for name in results if effects(results[name])]  # vanilla alone is no comparison yet
+    compared.sort(key=lambda name: names.index(name) if name in names else len(names))
+    return {name: results[name] for name in compared}
 
 
 def _summary(results: dict[str, Result], which: str) -> str:
@@ -126,15 +130,15 @@ def _section(result: Result, question: str) -> str:
     spent = [run.cpu_seconds for run in result.runs if run.cpu_seconds is not None]
     environment = comparison.environment
     commits = sorted({run.commit for run in result.runs})
+    machines = dict.fromkeys(run.hardware for run in result.runs)
     return "\n".join(
         [
             f"### {result.name}\n",
             *([f"{question}\n"] if question else []),
             f"![Change of the distance by pairing](images/results-{result.name}.png)\n",
             markdown_table(table),
-            f"Settings: {values}; {images}. Made on {environment['hardware']} (GPU: "
-            f"{environment['accelerator']}), torch {environment['torch']}, commit {', '.join(commits)}; "
-            f"{len(result.runs)} runs, a median of "
+            f"Settings: {values}; {images}. Made on {' and '.join(machines)}, torch {environment['torch']}, "
+            f"commit {', '.join(commits)}; {len(result.runs)} runs, a median of "
             f"{np.median(spent):.0f} CPU-seconds each with measuring. Every seed, step and kernel distance: "
             f"[results/{result.name}.json](../results/{result.name}.json). Again: `{result.command}`.\n",
         ]

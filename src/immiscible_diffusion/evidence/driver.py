@@ -219,14 +219,16 @@ def _on_the_cpu(listed: Listed, data: ImageData, folder: Path | None) -> Feature
 def _record(
     curve: Curve, place: Path, data: ImageData, evaluations: int, cpu_seconds: float | None
 ) -> RunRecord:
+    environment = describe_environment()
     return RunRecord(
         curve.pairing,
         curve.seed,
         datetime.date.today().isoformat(),
-        describe_environment().get("commit", "unknown"),
+        environment.get("commit", "unknown"),
         curve.points[-1].seconds,
         cpu_seconds,
         _memorisation(place, data, evaluations),
+        f"{environment['hardware']} (GPU: {environment['accelerator']})",
     )
 
 

@@ -41,6 +41,23 @@ def effects(result: Result) -> tuple[Effect, ...]:
     )
 
 
+def vanilla_distance(result: Result) -> dict[int, float]:
+    """The baseline's mean distance at the last step, by number of evaluations."""
+    first, *_ = summarize(result.comparison, np.random.default_rng(0))
+    return {n: first.distance[n].value for n in result.comparison.evaluations}
+
+
+def unconditional_effects(results: dict[str, Result]) -> list[Effect]:
+    """Effects of pairings alone: one image std, no labels."""
+    return [
+        effect
+        for result in results.values()
+        if not result.comparison.settings["class_conditional"]
+        for effect in effects(result)
+        if "image std" not in effect.pairing
+    ]
+
+
 def percent_change(effect: Effect) -> str:
     """An effect's change as `shown_change` writes it."""
     return shown_change(effect.change)

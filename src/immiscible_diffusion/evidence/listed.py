@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from immiscible_diffusion.comparison import Plan, variants
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
+from immiscible_diffusion.objectives import EDM, Diffusion
 from immiscible_diffusion.pairing.suggestions import unknown
 
 COARSE = "nearest:8:coarse2:rescaled"
@@ -31,6 +32,7 @@ DIGITS_TOO = (
     "nearest:8:whitened",
     "nearest:8:dot:whitened",
     "assigned:until50",
+    "nearest:8:from50",
 )
 LARGER = (
     "independent",
@@ -40,7 +42,14 @@ LARGER = (
     "nearest:8:uncentred",
     "nearest:8:coarse2",
     COARSE,
+    "nearest:8:dot",
+    "nearest:2",
+    "nearest:4",
+    "nearest:16",
+    "nearest:64",
 )
+LONGEST = ("independent", "nearest:8", "assigned", COARSE)  # what the largest and longest runs have time for
+STEPS = ("independent", "nearest:4", "assigned", COARSE)  # of consistency models; 4 is the paper's k
 FEWER_SEEDS = 3
 
 
@@ -82,8 +91,18 @@ def listed_comparisons() -> tuple[Listed, ...]:
     """Every comparison of the evidence."""
     digits = Plan(DIGITS + DIGITS_TOO, seeds=5, points=4, count=2000)
     larger = Plan(LARGER, seeds=3, points=2, count=2000)
-    cifar10 = dataclasses.replace(larger, pairings=(*LARGER[:3], COARSE), count=1000, features="resnet")
-    flow = named_experiment("digits-flow")
+    longest = dataclasses.replace(larger, pairings=LONGEST)
+    cifar10 = dataclasses.replace(longest, count=1000, features="resnet")
+    # Sampling at 50 evaluations takes as long as a third of the training.
+    cifar10_few = dataclasses.replace(cifar10, pairings=LONGEST[:3], evaluations=(5, 20))
+    consistency = Plan(STEPS, seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2)
+    image_stds = Plan(("independent",), seeds=5, points=4, image_stds=(0.5, 1.0, 2.0, 4.0))
+    conditional = Plan(("independent", "nearest:8", "assigned", "assigned:within", COARSE), 5, points=2)
+    flow, ddim = named_experiment("digits-flow"), named_experiment("digits-ddim")
+    fashion_flow = _on_a_cpu("fashion-mnist-flow", "mlp-wide", 256, 1000, 0.001)
+    fashion_ddim = _on_a_cpu("fashion-mnist-ddim", "mlp-wide", 256, 1000, 0.001)
+    cifar10_flow = _on_a_cpu("cifar10-flow", "unet-patch", 64, 1000, 0.002)
+    cifar10_ddim = _on_a_cpu("cifar10-ddim", "unet-patch", 64, 1000, 0.002)
     return (
         Listed(
             "digits-flow",
@@ -92,57 +111,128 @@ def listed_comparisons() -> tuple[Listed, ...]:
             digits,
             DIGITS_TOO,
         ),
-        Listed("digits-ddim", "The same for DDIM.", named_experiment("digits-ddim"), digits, DIGITS_TOO),
+        Listed("digits-ddim", "The same for DDIM.", ddim, digits, DIGITS_TOO),
         Listed(
             "fashion-mnist-flow",
             "Flow matching on 784 pixels, whose images share half of their energy.",
-            _on_a_cpu("fashion-mnist-flow", "mlp-wide", 256, 1000, 0.001),
+            fashion_flow,
             larger,
             again=1000,
         ),
+        Listed("fashion-mnist-ddim", "DDIM on 784 pixels.", fashion_ddim, larger, again=1000),
         Listed(
             "cifar10-flow",
             "Flow matching on the paper's data, 3,072 pixels, with a network that a CPU can begin to train.",
-            _on_a_cpu("cifar10-flow", "unet-patch", 64, 1000, 0.002),
+            cifar10_flow,
             cifar10,
             again=0,
         ),
         Listed(
-            "fashion-mnist-ddim",
-            "DDIM on 784 pixels.",
-            _on_a_cpu("fashion-mnist-ddim", "mlp-wide", 256, 1000, 0.001),
-            dataclasses.replace(larger, pairings=(*LARGER[:4], COARSE)),
-            again=1000,
+            "cifar10-ddim",
+            "DDIM on the paper's data with a network that a CPU can begin to train.",
+            cifar10_ddim,
+            cifar10_few,
+            again=0,
+        ),
+        Listed(
+            "digits-ddim-v",
+            "DDIM that predicts v instead of the noise: does it matter what a paired network predicts?",
+            dataclasses.replace(ddim, objective=Diffusion(prediction="v")),
+            dataclasses.replace(longest, seeds=5, points=4),
+            again=0,
+        ),
+        Listed(
+            "digits-edm",
+            "EDM, whose network predicts images where noise is high and noise where it is low.",
+            named_experiment("digits-edm"),
+            dataclasses.replace(longest, seeds=5, points=4),
+            again=0,
+        ),
+        Listed(
+            "fashion-mnist-ddim-v",
+            "DDIM that predicts v, on 784 pixels.",
+            dataclasses.replace(fashion_ddim, objective=Diffusion(prediction="v")),
+            longest,
+            again=0,
+        ),
+        Listed(
+            "fashion-mnist-edm",
+            "EDM on 784 pixels.",
+            dataclasses.replace(fashion_ddim, objective=EDM()),
+            longest,
+            again=0,
+        ),
+        Listed(
+            "cifar10-ddim-v",
+            "DDIM that predicts v, on the paper's data.",
+            dataclasses.replace(cifar10_ddim, objective=Diffusion(prediction="v")),
+            cifar10_few,
+            again=0,
+        ),
+        Listed(
+            "digits-flow-long",
+            "Does longer training change the verdict? Flow matching on 64 pixels, five times the steps.",
+            dataclasses.replace(flow, steps=5000),
+            dataclasses.replace(longest, points=5),
+            again=0,
+        ),
+        Listed(
+            "digits-ddim-long",
+            "The same for DDIM.",
+            dataclasses.replace(ddim, steps=5000),
+            dataclasses.replace(longest, points=5),
+            again=0,
         ),
         Listed(
             "digits-conditional",
             "Flow matching on digits told apart by class: does assignment harm where there is a condition, "
             "and does assigning within the class mend it?",
             dataclasses.replace(flow, class_conditional=True),
-            Plan(("independent", "nearest:8", "assigned", "assigned:within", COARSE), points=2),
+            conditional,
             again=0,
         ),
         Listed(
-            "digits-ddim-std",
-            "Scaling the images instead of pairing (Fig. 8), DDIM.",
-            named_experiment("digits-ddim"),
-            Plan(("independent",), points=4, image_stds=(0.5, 1.0, 2.0, 4.0)),
+            "cifar10-conditional",
+            "The same on the paper's data: is 3,072 pixels enough for the class not to matter?",
+            dataclasses.replace(cifar10_flow, class_conditional=True),
+            dataclasses.replace(
+                conditional, seeds=3, evaluations=(5, 20), points=1, count=1000, features="resnet"
+            ),
             again=0,
         ),
         Listed(
             "digits-consistency",
             "Consistency training on 64 pixels.",
             named_experiment("digits-consistency"),
-            Plan(
-                ("independent", "nearest:4", "assigned", COARSE), evaluations=(1, 2, 4), judged_at=1, points=2
-            ),
+            consistency,
             again=0,
         ),
         Listed(
-            "cifar10-ddim",
-            "DDIM on the paper's data with a network that a CPU can begin to train.",
-            _on_a_cpu("cifar10-ddim", "unet-patch", 64, 1000, 0.002),
-            cifar10,
+            "fashion-mnist-consistency",
+            "Consistency training on 784 pixels.",
+            _on_a_cpu("fashion-mnist-consistency", "mlp-wide", 256, 1000, 0.001),
+            dataclasses.replace(consistency, seeds=3),
+            again=0,
+        ),
+        Listed(
+            "cifar10-consistency",
+            "Consistency training on the paper's data with a network that a CPU can begin to train.",
+            _on_a_cpu("cifar10-consistency", "unet-patch", 64, 1000, 0.002),
+            dataclasses.replace(consistency, seeds=3, count=1000, features="resnet"),
+            again=0,
+        ),
+        Listed(
+            "digits-ddim-std",
+            "Scaling the images instead of pairing (Fig. 8), DDIM.",
+            ddim,
+            image_stds,
+            again=0,
+        ),
+        Listed(
+            "fashion-mnist-ddim-std",
+            "The same on 784 pixels.",
+            fashion_ddim,
+            dataclasses.replace(image_stds, seeds=3, points=2),
             again=0,
         ),
     )

@@ -18,6 +18,7 @@ class RunRecord:
     """How one run was made. pairing: as its curve has it. seconds: wall time of training.
 
     cpu_seconds: of training and measuring together, in one process; None where it was stopped on the way.
+    hardware: that it was made on; runs of a comparison may come from several machines.
     """
 
     pairing: str
@@ -27,6 +28,7 @@ class RunRecord:
     seconds: float
     cpu_seconds: float | None
     memorisation: Memorisation
+    hardware: str
 
 
 @dataclass(frozen=True)
