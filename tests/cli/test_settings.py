@@ -9,7 +9,7 @@ import pytest
 from immiscible_diffusion.cli.settings import Settings, chosen_experiment
 from immiscible_diffusion.cli.text_to_image import TextToImageSettings
 from immiscible_diffusion.comparison.plan import Plan, variants
-from immiscible_diffusion.objectives import EDM, Consistency, Diffusion
+from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching
 
 compare_module = importlib.import_module("immiscible_diffusion.cli.compare")
 
@@ -69,6 +69,11 @@ def test_a_comparison_of_scales_changes_sigma_data_with_them() -> None:
             "--sigma-data is for edm and consistency, and digits-ddim is diffusion",
         ),
         ("digits-consistency", {"sigma_data": 0.0}, r"sigma_data must be greater than 0, got 0\.0"),
+        (
+            "digits-ddim",
+            {"logit_mean": 1.0},
+            "--logit-mean is for flow-matching, and digits-ddim is diffusion",
+        ),
     ],
 )
 def test_a_setting_of_another_objective_is_refused(name: str, settings: dict, words: str) -> None:
@@ -99,6 +104,11 @@ def test_compare_measures_where_the_objective_is_used(
 def test_settings_are_fields_of_an_experiment_or_of_an_objective() -> None:
     names = {field.name for field in dataclasses.fields(Settings)}
     experiment = chosen_experiment("digits-flow", Settings())
-    owners = [experiment, Diffusion(), EDM(), Consistency()]
+    owners = [experiment, Diffusion(), EDM(), Consistency(), FlowMatching()]
     known = {field.name for owner in owners for field in dataclasses.fields(owner)}
     assert names <= known
+
+
+def test_the_times_of_flow_matching_can_be_set() -> None:
+    chosen = chosen_experiment("digits-flow", Settings(logit_mean=1.0, logit_std=0.5))
+    assert chosen.objective == FlowMatching(1.0, 0.5)

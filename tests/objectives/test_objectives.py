@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler
+from diffusers.training_utils import compute_density_for_timestep_sampling
 from torch import Tensor
 
 from immiscible_diffusion.objectives import Diffusion, FlowMatching, Objective
@@ -185,3 +186,30 @@ def test_times_are_drawn_from_the_generator(objective: Objective) -> None:
 def test_errors_name_the_value_and_the_remedy(make, words: str) -> None:
     with pytest.raises(ValueError, match=words.replace("(", r"\(")):
         make()
+
+
+@pytest.mark.parametrize(("mean", "std"), [(None, 1.0), (0.0, 1.0), (1.0, 0.5), (-1.2, 1.2)])
+def test_flow_matching_draws_its_times_as_diffusers_does(mean: float | None, std: float) -> None:
+    drawn = FlowMatching(mean, std).draw_times(2000, torch.Generator().manual_seed(5))
+    oracle = compute_density_for_timestep_sampling(
+        "none" if mean is None else "logit_normal",
+        2000,
+        mean,
+        std,
+        generator=torch.Generator().manual_seed(5),
+    )
+    torch.testing.assert_close(drawn, oracle)
+    assert drawn.min() >= 0 and drawn.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"logit_mean": float("nan")}, "logit_mean must be a finite number, got nan"),
+        ({"logit_mean": 0.0, "logit_std": 0.0}, r"logit_std must be greater than 0 and finite, got 0\.0"),
+        ({"logit_std": float("inf")}, "logit_std must be greater than 0 and finite, got inf"),
+    ],
+)
+def test_times_that_cannot_be_drawn_are_refused(settings: dict[str, float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        FlowMatching(**settings)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from immiscible_diffusion.experiments import AnyExperiment
 
 # Settings of the objective; the others are the experiment's.
-OBJECTIVE_SETTINGS = ("prediction", "schedule", "min_snr_gamma", "sigma_data")
+OBJECTIVE_SETTINGS = ("prediction", "schedule", "min_snr_gamma", "sigma_data", "logit_mean", "logit_std")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class Settings:
     """Weigh DDPM's loss by min(SNR, gamma) / SNR; 5 is usual."""
     sigma_data: float | None = None
     """Std of the images, for EDM and consistency; by default the experiment's, in proportion to image_std."""
+    logit_mean: float | None = None
+    """Flow matching: draw training times with logit t ~ N(logit_mean, logit_std²), in place of uniformly; a
+    mean above 0 trains more where noise is high, which paired noise asks for."""
+    logit_std: float | None = None
+    """Flow matching: the std of logit t, 1 by default."""
     image_std: float | None = None
     """Nominal std that images are scaled to: 0.5 is [-1, 1]; the paper also tries 1, 2 and 4."""
     flip: bool | None = None

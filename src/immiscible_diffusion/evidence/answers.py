@@ -3,12 +3,12 @@
 from statistics import mean
 
 from immiscible_diffusion.comparison import Estimate, mean_over_seeds
+from immiscible_diffusion.evidence.alike import lengths, predictions
 from immiscible_diffusion.evidence.effects import (
     Effect,
     effects,
     percent,
     shown_change,
-    unconditional_effects,
 )
 from immiscible_diffusion.evidence.harm import harm
 from immiscible_diffusion.evidence.result import Result
@@ -16,9 +16,11 @@ from immiscible_diffusion.evidence.result import Result
 
 def answers(results: dict[str, Result]) -> str:
     """A paragraph a question."""
-    found = unconditional_effects(results)
+    found = _unconditional(results)
     parts = [
         _where(found, results),
+        predictions(results),
+        lengths(results),
         _which_k(found, results),
         _rule(found, results),
         _centring(found, results),
@@ -44,8 +46,12 @@ def answers(results: dict[str, Result]) -> str:
         _against(
             found,
             results,
-            "**Does it help to stop pairing half-way through training?**",
-            [("nearest:8", "nearest:8:until50"), ("assigned", "assigned:until50")],
+            "**Does it help to pair in the first half of training only, or in the second?**",
+            [
+                ("nearest:8", "nearest:8:until50"),
+                ("assigned", "assigned:until50"),
+                ("nearest:8", "nearest:8:from50"),
+            ],
         ),
         harm(results),
         _conditional(results),
@@ -182,6 +188,17 @@ def _copies(results: dict[str, Result]) -> str:
         "**Does it overfit small sets?** Median distance of generated images to their nearest training image "
         f"over that between training images, vanilla's first: {'; '.join(lines)}."
     )
+
+
+def _unconditional(results: dict[str, Result]) -> list[Effect]:
+    """Effects of pairings alone: one image std, no labels."""
+    return [
+        effect
+        for result in results.values()
+        if not result.comparison.settings["class_conditional"]
+        for effect in effects(result)
+        if "image std" not in effect.pairing
+    ]
 
 
 def _at(found: list[Effect], results: dict[str, Result], place: int) -> list[Effect]:

@@ -9,6 +9,8 @@ from immiscible_diffusion.comparison import Estimate, mean_over_seeds, summarize
 from immiscible_diffusion.comparison.verdicts import Outcome, outcome_of
 from immiscible_diffusion.evidence.result import Result
 
+FEWEST_SEEDS = 3  # one seed or two bound nothing
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -41,21 +43,23 @@ def effects(result: Result) -> tuple[Effect, ...]:
     )
 
 
+def effects_by_pairing(result: Result) -> dict[str, list[Effect]]:
+    """A result's effects by pairing, from the fewest evaluations to the most."""
+    found: dict[str, list[Effect]] = {}
+    for effect in effects(result):
+        found.setdefault(effect.pairing, []).append(effect)
+    return found
+
+
+def few_and_many(found: list[Effect]) -> str:
+    """A pairing's change at the fewest evaluations and at the most: "−18 ± 4 % → +2 ± 3 %"."""
+    return f"{percent_change(found[0])} → {percent_change(found[-1])}"
+
+
 def vanilla_distance(result: Result) -> dict[int, float]:
     """The baseline's mean distance at the last step, by number of evaluations."""
     first, *_ = summarize(result.comparison, np.random.default_rng(0))
     return {n: first.distance[n].value for n in result.comparison.evaluations}
-
-
-def unconditional_effects(results: dict[str, Result]) -> list[Effect]:
-    """Effects of pairings alone: one image std, no labels."""
-    return [
-        effect
-        for result in results.values()
-        if not result.comparison.settings["class_conditional"]
-        for effect in effects(result)
-        if "image std" not in effect.pairing
-    ]
 
 
 def percent_change(effect: Effect) -> str:

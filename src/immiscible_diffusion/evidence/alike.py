@@ -1,0 +1,114 @@
+"""Comparisons that differ in one thing: what the network predicts, or how long it trains."""
+
+import json
+
+import numpy as np
+
+from immiscible_diffusion.comparison import formatting as say
+from immiscible_diffusion.comparison import summarize
+from immiscible_diffusion.evidence.effects import (
+    FEWEST_SEEDS,
+    effects_by_pairing,
+    few_and_many,
+    vanilla_distance,
+)
+from immiscible_diffusion.evidence.result import Result
+
+# Settings that name or measure a comparison, or follow from its objective.
+PASSED_OVER = ("name", "sampler", "points", "features", "runs at once")
+PREDICTED = {
+    "FlowMatching": "noise − image",
+    "EDM": "image where noise is high, noise where it is low",
+    "Consistency": "image, one step",
+}
+
+
+def predictions(results: dict[str, Result]) -> str:
+    """The same data, network and steps under several objectives: what pairing does to each."""
+    tables = [_prediction_table(group) for group in _alike(results, "objective") if len(group) > 1]
+    opening = (
+        "**Does it matter what the network predicts?** The same data, network, steps and images; vanilla's "
+        "distance and the change against it, few evaluations → many. Paired noise tells of its image. A "
+        "network that predicts the noise can say so only through a factor √ᾱ/√(1 − ᾱ), nearly 0 where noise "
+        "is high."
+    )
+    return "\n\n".join([opening, *tables]) if tables else ""
+
+
+def lengths(results: dict[str, Result]) -> str:
+    """The same comparison trained for longer: does the verdict stay?"""
+    lines = []
+    for group in _alike(results, "steps"):
+        group.sort(key=lambda one: one.comparison.settings["steps"])
+        by = [effects_by_pairing(one) for one in group]
+        for pairing in by[0] if len(group) > 1 else ():
+            said = [
+                f"{few_and_many(found[pairing])} after {say.steps(one.comparison.settings['steps'])}"
+                for one, found in zip(group, by, strict=True)
+                if pairing in found
+            ]
+            if len(said) == len(group):
+                lines.append(f"- {group[0].name}, `{pairing}`: {', '.join(said)}")
+    question = (
+        "**Does longer training change the verdict?** Change against vanilla after as many steps, few "
+        "evaluations → many:"
+    )
+    return "\n".join([question, *lines]) if lines else ""
+
+
+def _prediction_table(group: list[Result]) -> str:
+    by = [effects_by_pairing(one) for one in group]
+    shared = [pairing for pairing in by[0] if all(pairing in found for found in by)]
+    lines = [
+        "| comparison (evaluations) | predicts | vanilla | " + " | ".join(f"`{p}`" for p in shared) + " |",
+        "|---|---|---:|" + "---:|" * len(shared),
+    ]
+    for one, found in zip(group, by, strict=True):
+        few, *_, many = one.comparison.evaluations
+        vanilla = vanilla_distance(one)
+        cells = [few_and_many(found[pairing]) for pairing in shared]
+        lines.append(
+            f"| [{one.name}](#{one.name}) ({few} → {many}) | {_predicted(one)} "
+            f"| {say.number(vanilla[few])} → {say.number(vanilla[many])} | {' | '.join(cells)} |"
+        )
+    counts = set.intersection(*(set(one.comparison.evaluations) for one in group))
+    least = [f"at {n} {_least(group, n)}" for n in sorted(counts)]
+    return "\n".join([*lines, "", f"The least distances of all of them: {'; '.join(least)}."])
+
+
+def _least(group: list[Result], evaluations: int) -> str:
+    """The best that vanilla and that any pairing does under any of the objectives."""
+    vanilla: list[tuple[float, str, str]] = []
+    paired: list[tuple[float, str, str]] = []
+    for one in group:
+        for summary in summarize(one.comparison, np.random.default_rng(0)):
+            own = vanilla if summary.pairing == one.comparison.baseline else paired
+            if len(summary.seeds) >= FEWEST_SEEDS:
+                own.append((summary.distance[evaluations].value, one.name, summary.pairing))
+    if not vanilla or not paired:
+        return f"not measured with {FEWEST_SEEDS} seeds"
+    (distance, name, _), (paired_distance, paired_name, pairing) = min(vanilla), min(paired)
+    return (
+        f"vanilla {say.number(distance)} ({name}), paired {say.number(paired_distance)} ({paired_name}, "
+        f"`{pairing}`)"
+    )
+
+
+def _predicted(result: Result) -> str:
+    objective = result.comparison.settings["objective"]
+    if objective["kind"] == "Diffusion":
+        return {"epsilon": "noise", "v": "√ᾱ noise − √(1 − ᾱ) image"}[objective["prediction"]]
+    return PREDICTED[objective["kind"]]
+
+
+def _alike(results: dict[str, Result], differing: str) -> list[list[Result]]:
+    """The results in groups whose settings agree but for one and what follows from it."""
+    groups: dict[str, list[Result]] = {}
+    for result in results.values():
+        settings = {
+            name: value
+            for name, value in result.comparison.settings.items()
+            if name not in (*PASSED_OVER, differing)
+        }
+        groups.setdefault(json.dumps(settings, sort_keys=True), []).append(result)
+    return list(groups.values())

@@ -1,0 +1,122 @@
+"""Comparisons that differ in one thing are set side by side, and no others."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from immiscible_diffusion.evidence import Result, read_results
+from immiscible_diffusion.evidence.alike import lengths, predictions
+from immiscible_diffusion.evidence.effects import effects, percent_change
+from immiscible_diffusion.evidence.headline import headline
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def flow() -> Result:
+    return read_results(ROOT / "results")["digits-flow"]
+
+
+def other(result: Result, name: str, scale: float = 1.0, **settings: Any) -> Result:
+    """The result under another name and settings, its paired runs' distances times `scale`."""
+    before = result.comparison
+    curves = tuple(
+        curve
+        if curve.pairing == before.baseline
+        else dataclasses.replace(
+            curve,
+            points=tuple(
+                dataclasses.replace(
+                    point,
+                    scores={
+                        n: dataclasses.replace(score, frechet=score.frechet * scale)
+                        for n, score in point.scores.items()
+                    },
+                )
+                for point in curve.points
+            ),
+        )
+        for curve in before.curves
+    )
+    comparison = dataclasses.replace(before, curves=curves, settings={**before.settings, **settings})
+    return dataclasses.replace(result, name=name, comparison=comparison)
+
+
+def named(*results: Result) -> dict[str, Result]:
+    return {result.name: result for result in results}
+
+
+def test_objectives_are_compared_where_all_else_is_equal(flow: Result) -> None:
+    edm = other(flow, "digits-edm", objective={"kind": "EDM", "sigma_data": 0.5}, sampler="euler", points=1)
+    page = predictions(named(flow, edm))
+    assert "| [digits-flow](#digits-flow) (5 → 50) | noise − image |" in page
+    assert "| [digits-edm](#digits-edm) (5 → 50) | image where noise is high" in page
+    assert predictions(named(flow, dataclasses.replace(edm, comparison=flow.comparison))) != ""
+    assert predictions(named(flow, other(edm, "digits-edm", learning_rate=0.1))) == ""
+    assert predictions(named(flow)) == ""
+
+
+def test_what_diffusion_predicts_is_said(flow: Result) -> None:
+    for prediction, words in (("epsilon", "| noise |"), ("v", "| √ᾱ noise − √(1 − ᾱ) image |")):
+        objective = {"kind": "Diffusion", "prediction": prediction}
+        assert words in predictions(named(flow, other(flow, "digits-ddim", objective=objective)))
+
+
+def test_only_pairings_that_all_have_are_columns(flow: Result) -> None:
+    few = tuple(c for c in flow.comparison.curves if c.pairing in ("independent", "assigned"))
+    edm = other(flow, "digits-edm", objective={"kind": "EDM"})
+    edm = dataclasses.replace(edm, comparison=dataclasses.replace(edm.comparison, curves=few))
+    head = next(line for line in predictions(named(flow, edm)).splitlines() if "predicts" in line[2:40])
+    assert head == "| comparison (evaluations) | predicts | vanilla | `assigned` |"
+
+
+def test_the_least_distance_names_its_objective(flow: Result) -> None:
+    edm = other(flow, "digits-edm", 0.01, objective={"kind": "EDM"})
+    last = predictions(named(flow, edm)).splitlines()[-1]
+    assert last.startswith("The least distances of all of them: at 5 vanilla ")
+    found = re.findall(r"vanilla ([\d.]+) \(([a-z-]+)\), paired ([\d.]+) \(([a-z-]+), `", last)
+    assert len(found) == 3
+    # The paired ones are the hundredth that was made up; vanilla is the same under both.
+    assert all(place == "digits-edm" and float(paired) < 0.1 * float(own) for own, _, paired, place in found)
+
+
+def test_a_longer_run_is_set_beside_the_shorter(flow: Result) -> None:
+    longer = other(flow, "digits-flow-long", 0.5, steps=5000, points=5)
+    lines = lengths(named(longer, flow)).splitlines()
+    (said,) = [line for line in lines if "`assigned`:" in line]
+    by = {
+        (result.name, e.evaluations): percent_change(e)
+        for result in (flow, longer)
+        for e in effects(result)
+        if e.pairing == "assigned"
+    }
+    assert said == (
+        f"- digits-flow, `assigned`: {by['digits-flow', 5]} → {by['digits-flow', 50]} after 1,000, "
+        f"{by['digits-flow-long', 5]} → {by['digits-flow-long', 50]} after 5,000"
+    )
+    assert by["digits-flow", 50] != by["digits-flow-long", 50]
+    assert lengths(named(flow)) == ""
+    assert lengths(named(flow, other(longer, "digits-flow-long", learning_rate=0.1))) == ""
+
+
+def test_the_headline_counts_what_stands_out(flow: Result) -> None:
+    better = other(flow, "better", 0.3)
+    worse = other(flow, "worse", 3.0)
+    text = headline(named(better, worse))
+    (verdicts,) = [line for line in text.splitlines() if line.startswith("Beyond seed noise")]
+    for pairing in re.findall(r"`([^`]+)`", verdicts):
+        assert f"`{pairing}` helps in 1 of 2 and harms in 1 at few evaluations" in verdicts
+    vanilla = next(line for line in text.splitlines() if line.startswith("| better (5 → 50)")).split("|")[2]
+    assert vanilla == next(line for line in text.splitlines() if line.startswith("| worse")).split("|")[2]
+
+
+def test_the_headline_leaves_out_labels_image_stds_and_single_seeds(flow: Result) -> None:
+    conditional = other(flow, "conditional", class_conditional=True)
+    assert "Nothing has been measured" in headline(named(conditional))
+    assert "conditional" not in headline(named(flow, conditional))
+    first = tuple(curve for curve in flow.comparison.curves if curve.seed == 0)
+    single = dataclasses.replace(flow.comparison, curves=first)
+    assert "Nothing has been measured" in headline(named(dataclasses.replace(flow, comparison=single)))
