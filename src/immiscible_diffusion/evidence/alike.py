@@ -1,4 +1,4 @@
-"""Comparisons that differ in one thing: what the network predicts, or how long it trains."""
+"""Comparisons that differ in one thing: what the network predicts, at which times, or for how long."""
 
 import json
 
@@ -27,10 +27,10 @@ def predictions(results: dict[str, Result]) -> str:
     """The same data, network and steps under several objectives: what pairing does to each."""
     tables = [_prediction_table(group) for group in _alike(results, "objective") if len(group) > 1]
     opening = (
-        "**Does it matter what the network predicts?** The same data, network, steps and images; vanilla's "
-        "distance and the change against it, few evaluations → many. Paired noise tells of its image. A "
-        "network that predicts the noise can say so only through a factor √ᾱ/√(1 − ᾱ), nearly 0 where noise "
-        "is high."
+        "**Does it matter what the network predicts, and at which times it trains?** The same data, network, "
+        "steps and images; vanilla's distance and the change against it, few evaluations → many. Paired "
+        "noise tells of its image where noise is high. A network that predicts the noise can say so there only "
+        "through a factor √ᾱ/√(1 − ᾱ), nearly 0; one that seldom trains there does not learn it."
     )
     return "\n\n".join([opening, *tables]) if tables else ""
 
@@ -96,6 +96,9 @@ def _least(group: list[Result], evaluations: int) -> str:
 
 def _predicted(result: Result) -> str:
     objective = result.comparison.settings["objective"]
+    if objective.get("logit_mean") is not None:
+        times = f"logit t ~ N({objective['logit_mean']:g}, {objective['logit_std']:g}²)"
+        return f"{PREDICTED[objective['kind']]}, trained at {times}"
     if objective["kind"] == "Diffusion":
         return {"epsilon": "noise", "v": "√ᾱ noise − √(1 − ᾱ) image"}[objective["prediction"]]
     return PREDICTED[objective["kind"]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from immiscible_diffusion.comparison import Plan, variants
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
-from immiscible_diffusion.objectives import EDM, Diffusion
+from immiscible_diffusion.objectives import EDM, Diffusion, FlowMatching
 from immiscible_diffusion.pairing.suggestions import unknown
 
 COARSE = "nearest:8:coarse2:rescaled"
@@ -146,6 +146,34 @@ def listed_comparisons() -> tuple[Listed, ...]:
             "EDM, whose network predicts images where noise is high and noise where it is low.",
             named_experiment("digits-edm"),
             dataclasses.replace(longest, seeds=5, points=4),
+            again=0,
+        ),
+        Listed(
+            "digits-flow-logit1",
+            "Flow matching trained more where noise is high: does pairing move the times to train at?",
+            dataclasses.replace(flow, objective=FlowMatching(logit_mean=1.0)),
+            dataclasses.replace(longest, seeds=5, points=4),
+            again=0,
+        ),
+        Listed(
+            "digits-flow-logit0",
+            "Flow matching trained most where noise and image are even, which suits vanilla best.",
+            dataclasses.replace(flow, objective=FlowMatching(logit_mean=0.0)),
+            dataclasses.replace(longest, seeds=5, points=4),
+            again=0,
+        ),
+        Listed(
+            "fashion-mnist-flow-logit1",
+            "Flow matching trained more where noise is high, on 784 pixels.",
+            dataclasses.replace(fashion_flow, objective=FlowMatching(logit_mean=1.0)),
+            longest,
+            again=0,
+        ),
+        Listed(
+            "fashion-mnist-flow-logit0",
+            "Flow matching trained most where noise and image are even, on 784 pixels.",
+            dataclasses.replace(fashion_flow, objective=FlowMatching(logit_mean=0.0)),
+            longest,
             again=0,
         ),
         Listed(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -14,6 +15,7 @@ from immiscible_diffusion.evidence.latents import latent_words
 from immiscible_diffusion.evidence.result import Result
 
 NOT_RUN = "not run"
+GPU = "bash benchmarks/gpu.sh"
 
 
 @dataclass(frozen=True)
@@ -29,31 +31,34 @@ class PaperRow:
 
 def paper_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, ...]:
     """All rows; numbers come from `results` and from the JSONs in `benchmarks`, none is written here."""
+    return (*_noise_rows(benchmarks), *_training_rows(results, benchmarks))
+
+
+def _noise_rows(benchmarks: Path) -> tuple[PaperRow, ...]:
+    """What the paper says of noises and of trained networks, before any comparison."""
     figures = _cifar10_figures(benchmarks / "cifar10_figures.json")
     cifar10 = "python -m benchmarks.cifar10_figures --data ../shared/data/cifar10"
-    analyses = "[analyses](analyses.md)"
-    of_runs = "[analyses of runs](analyses-of-runs.md)"
-    gpu = "bash benchmarks/gpu.sh"
+    found = partial(_found, benchmarks / "analyses")
     return (
         PaperRow(
             "Fig. 2",
             "one noise perturbed: W = 10 % same image, 30 % other objects",
             "pictures",
-            f"digits only: {of_runs}",
+            found("stability", "analyses-of-runs.md"),
             "immiscible analyse stability RUN RUN",
         ),
         PaperRow(
             "Fig. 3",
             "x_pred,0 along the way: t-SNE and FID by step",
             "pictures, curves",
-            f"digits only: {of_runs}",
+            found("denoising", "analyses-of-runs.md"),
             "immiscible analyse denoising RUN RUN",
         ),
         PaperRow(
             "§3.2, Fig. 10",
             "distance of noise clusters",
             "0.92, assigned 4.11, nearest 2.17",
-            f"the order, not the numbers: {analyses}",
+            found("miscibility", "analyses.md"),
             "immiscible analyse miscibility --data cifar10",
         ),
         PaperRow(
@@ -85,7 +90,7 @@ def paper_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, 
             "Table 4",
             "the same, SD latents (4,096), k = 64",
             "−2.32 %",
-            f"unit Gaussian vectors in their place: {analyses}",
+            found("distance", "analyses.md", "unit Gaussian vectors in their place: "),
             "immiscible analyse distance --data gaussian:4x32x32",
         ),
         PaperRow(
@@ -93,27 +98,34 @@ def paper_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, 
             "time of assignment over nearest's, GPU",
             "27 to 33×",
             f"{NOT_RUN} on a GPU; CPU: [performance](performance.md)",
-            gpu,
+            GPU,
         ),
+    )
+
+
+def _training_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, ...]:
+    """What the paper trained."""
+    small = NOT_RUN + latent_words(benchmarks / "latents")
+    return (
         PaperRow(
             "Fig. 5",
             "steps to vanilla's best FID, CIFAR-10 DDIM, nearest k = 8",
             "2.5 to 4.5× fewer",
             _speed_up(results, "ddim", "nearest:8"),
-            gpu,
+            GPU,
         ),
         PaperRow(
             "Fig. 5",
             "the same, flow matching",
             "2.5 to 4.5× fewer",
             _speed_up(results, "flow", "nearest:4"),
-            gpu,
+            GPU,
         ),
         PaperRow(
             "Fig. 5",
             "the same, consistency",
             "2.5 to 4.5× fewer",
-            NOT_RUN,
+            _speed_up(results, "consistency", "nearest:4"),
             "immiscible compare cifar10-consistency --data cifar10 --precision bf16",
         ),
         PaperRow(
@@ -141,14 +153,14 @@ def paper_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, 
             "§4.3",
             "ImageNet-256, Stable Diffusion, from scratch and fine-tuned: FID",
             "17.92 → 16.84, 11.45 → 10.38",
-            NOT_RUN + latent_words(benchmarks / "latents"),
+            small,
             "needs ImageNet, SD weights and days of eight GPUs",
         ),
         PaperRow(
             "§4.3",
             "MS-COCO, Stable Diffusion; CLIPScore",
             "no loss of prompt following",
-            NOT_RUN + latent_words(benchmarks / "latents"),
+            small,
             "needs MS-COCO, SD and CLIP weights and days of eight GPUs",
         ),
         PaperRow(
@@ -175,6 +187,17 @@ def paper_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperRow, 
             "immiscible evidence run digits-ddim-std",
         ),
     )
+
+
+def _found(folder: Path, question: str, page: str, before: str = "") -> str:
+    """What `immiscible analyse` found, in its own sentence, with its JSON and the page that explains it."""
+    path = folder / f"{question}.json"
+    if not path.exists():
+        return NOT_RUN
+    said = json.loads(path.read_text(encoding="utf-8"))
+    sentence = " ".join(said["sentence"].replace("|", "/").split())
+    file = f"[JSON](../benchmarks/results/{folder.name}/{path.name})"
+    return f"{before}{said['title']}. {sentence} ({file}, [more]({page}))"
 
 
 def _cifar10_figures(path: Path) -> dict[str, str]:
