@@ -12,7 +12,8 @@
 #     bash benchmarks/gpu.sh ddim
 # Copy gpu-*.json into results/ and run `immiscible evidence write`.
 #
-# GPU_SH_SECONDS (1080): time for all of it. GPU_SH_TINY=1: a minute on a CPU, to try the script.
+# GPU_SH_SECONDS (1080): time for all of it. Where a machine is lent for 15 minutes, its start included, give 540: measure
+# then takes at most 3 min 42 s, flow and ddim 4 min 9 s each. GPU_SH_TINY=1: a minute on a CPU, to try the script.
 # INCEPTION: file of Inception-v3's FID weights. OUT: folder of the results. GPU_SH_PLACE: where things are received.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,7 +42,7 @@ if [ "$verb" = pack ]; then
     # What the image there lacks, for its Python (3.12); all are pure Python or small.
     "$python" -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-        --dest .gpu/rest/wheels diffusers==0.42.1 datasets==5.2.0 dill multiprocess xxhash tyro==1.0.17 typeguard \
+        --dest .gpu/rest/wheels diffusers==0.42.1 datasets==5.2.0 dill==0.4.1 multiprocess==0.70.19 xxhash==4.1.0 tyro==1.0.17 typeguard \
         docstring-parser torchcfm pot
     du -sh .gpu/*
     exit

@@ -29,8 +29,8 @@ def predictions(results: dict[str, Result]) -> str:
     opening = (
         "**Does it matter what the network predicts, and at which times it trains?** The same data, network, "
         "steps and images; vanilla's distance and the change against it, few evaluations → many. Paired "
-        "noise tells of its image where noise is high. A network that predicts the noise can say so there only "
-        "through a factor √ᾱ/√(1 − ᾱ), nearly 0; one that seldom trains there does not learn it."
+        "noise tells of its image where noise is high. A network that predicts the noise can say so there "
+        "only through a factor √ᾱ/√(1 − ᾱ), nearly 0; one that seldom trains there does not learn it."
     )
     return "\n\n".join([opening, *tables]) if tables else ""
 
