@@ -102,6 +102,7 @@ def train(
 
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.policy.experiment import PolicyExperiment
+    from immiscible_diffusion.prediction_advice import prediction_advice
     from immiscible_diffusion.processes import leave
     from immiscible_diffusion.runs.loop import Schedule
 
@@ -129,6 +130,10 @@ def train(
             f"warning: with {chosen.pairing} the noise alone tells the {kind.condition} ({skew}), and that "
             f"of sampling will not; --pairing assigned:within permutes noise within a {kind.condition} only"
         )
+    pretrained = bool(getattr(chosen, "start_from", None))
+    advice = prediction_advice(chosen.objective, chosen.pairing, pretrained)
+    if advice and not run.start.step:
+        say(advice)
     bar = step_bar(chosen.steps, run.start.step, shown=first)
     try:
         with bar:

@@ -25,7 +25,7 @@ PREDICTED = {
 
 def predictions(results: dict[str, Result]) -> str:
     """The same data, network and steps under several objectives: what pairing does to each."""
-    tables = [_prediction_table(group) for group in _alike(results, "objective") if len(group) > 1]
+    tables = [_prediction_table(group) for group in _objectives(results)]
     opening = (
         "**Does it matter what the network predicts, and at which times it trains?** The same data, network, "
         "steps and images; vanilla's distance and the change against it, few evaluations → many. Paired "
@@ -33,6 +33,11 @@ def predictions(results: dict[str, Result]) -> str:
         "only through a factor √ᾱ/√(1 − ᾱ), nearly 0; one that seldom trains there does not learn it."
     )
     return "\n\n".join([opening, *tables]) if tables else ""
+
+
+def least_distances(results: dict[str, Result]) -> list[str]:
+    """A sentence a data set: the best of vanilla and the best of pairing under any objective."""
+    return [_least_of_all(group) for group in _objectives(results)]
 
 
 def lengths(results: dict[str, Result]) -> str:
@@ -71,9 +76,14 @@ def _prediction_table(group: list[Result]) -> str:
             f"| [{one.name}](#{one.name}) ({few} → {many}) | {_predicted(one)} "
             f"| {say.number(vanilla[few])} → {say.number(vanilla[many])} | {' | '.join(cells)} |"
         )
+    return "\n".join([*lines, "", _least_of_all(group)])
+
+
+def _least_of_all(group: list[Result]) -> str:
+    """What vanilla and paired training come to when each may choose among the objectives."""
     counts = set.intersection(*(set(one.comparison.evaluations) for one in group))
-    least = [f"at {n} {_least(group, n)}" for n in sorted(counts)]
-    return "\n".join([*lines, "", f"The least distances of all of them: {'; '.join(least)}."])
+    said = "; ".join(f"at {n} {_least(group, n)}" for n in sorted(counts))
+    return f"Least distance of all objectives on {group[0].comparison.settings['data']}: {said}."
 
 
 def _least(group: list[Result], evaluations: int) -> str:
@@ -102,6 +112,15 @@ def _predicted(result: Result) -> str:
     if objective["kind"] == "Diffusion":
         return {"epsilon": "noise", "v": "√ᾱ noise − √(1 − ᾱ) image"}[objective["prediction"]]
     return PREDICTED[objective["kind"]]
+
+
+def _objectives(results: dict[str, Result]) -> list[list[Result]]:
+    """Comparisons that differ in their objective alone, without labels and at one image std."""
+    return [
+        group
+        for group in _alike(results, "objective")
+        if len(group) > 1 and not group[0].comparison.settings["class_conditional"]
+    ]
 
 
 def _alike(results: dict[str, Result], differing: str) -> list[list[Result]]:

@@ -4,6 +4,7 @@ from collections import Counter
 from statistics import median
 
 from immiscible_diffusion.comparison import formatting as say
+from immiscible_diffusion.evidence.alike import least_distances
 from immiscible_diffusion.evidence.effects import (
     FEWEST_SEEDS,
     Effect,
@@ -39,11 +40,12 @@ def headline(results: dict[str, Result]) -> str:
         cells = [f"{say.number(vanilla[few])} → {say.number(vanilla[many])}"]
         cells += [few_and_many(by[pairing]) if pairing in by else "" for pairing in columns]
         lines.append(f"| {name} ({few} → {many}) | {' | '.join(cells)} |")
-    verdicts = [
-        f"`{pairing}` {_verdict([by[pairing] for by in found.values() if pairing in by])}"
-        for pairing in columns
-    ]
-    return "\n".join([*lines, "", f"Beyond seed noise, {'; '.join(verdicts)}."]) + "\n"
+    said = ["Beyond seed noise:\n"]
+    for pairing in columns:
+        changes = [by[pairing] for by in found.values() if pairing in by]
+        said.append(f"- `{pairing}`: {_verdict(changes, 0, 'few')}; {_verdict(changes, -1, 'many')}")
+    said += [f"- {sentence}" for sentence in least_distances(results)]
+    return "\n".join([*lines, "", *said]) + "\n"
 
 
 def _unconditional(result: Result) -> bool:
@@ -60,15 +62,13 @@ def _bounded(result: Result) -> dict[str, list[Effect]]:
     }
 
 
-def _verdict(changes: list[list[Effect]]) -> str:
-    """How often a pairing helps and harms, with the fewest evaluations and with the most."""
-    words = []
-    for place, name in ((0, "few"), (-1, "many")):
-        chosen = [found[place] for found in changes]
-        helps = sum(e.outcome == "helps" for e in chosen)
-        harms = sum(e.outcome in ("harms", "diverged") for e in chosen)
-        middle = percent(median(e.change.value for e in chosen))
-        words.append(
-            f"helps in {helps} of {len(chosen)} and harms in {harms} at {name} evaluations (median {middle})"
-        )
-    return say.listed(words)
+def _verdict(changes: list[list[Effect]], place: int, name: str) -> str:
+    """How often a pairing helps and harms at one end of the evaluations."""
+    chosen = [found[place] for found in changes]
+    helps = sum(e.outcome == "helps" for e in chosen)
+    harms = sum(e.outcome in ("harms", "diverged") for e in chosen)
+    middle = percent(median(e.change.value for e in chosen))
+    return (
+        f"at {name} evaluations better in {helps} and worse in {harms} of {len(chosen)} comparisons "
+        f"(median {middle})"
+    )
