@@ -94,7 +94,7 @@ def listed_comparisons() -> tuple[Listed, ...]:
     longest = dataclasses.replace(larger, pairings=LONGEST)
     cifar10 = dataclasses.replace(longest, count=1000, features="resnet")
     # Sampling at 50 evaluations takes as long as a third of the training.
-    cifar10_few = dataclasses.replace(cifar10, pairings=LONGEST[:3], evaluations=(5, 20))
+    cifar10_few = dataclasses.replace(cifar10, pairings=LONGEST[:2], evaluations=(5, 20))
     consistency = Plan(STEPS, seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2)
     image_stds = Plan(("independent",), seeds=5, points=4, image_stds=(0.5, 1.0, 2.0, 4.0))
     conditional = Plan(("independent", "nearest:8", "assigned", "assigned:within", COARSE), 5, points=2)
