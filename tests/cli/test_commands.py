@@ -104,13 +104,13 @@ def test_compare_writes_its_report_and_goes_on(tmp_path: Path) -> None:
     assert again.count("done before") == 6
 
 
-def test_digits_are_diffusion_and_flow_in_one_page(tmp_path: Path) -> None:
+def test_digits_are_edm_and_ddim_in_one_page(tmp_path: Path) -> None:
     command = ("compare", "digits", "--steps", "10", "--seeds", "1", "--count", "70", "--out", "runs/demo")
     said = immiscible(*command, folder=tmp_path).stdout
     page = (tmp_path / "runs" / "demo" / "report.html").read_text()
-    assert "digits-flow" in page and "digits-ddim" in page and "Report: runs/demo/report.html" in said
+    assert "digits-edm" in page and "digits-ddim" in page and "Report: runs/demo/report.html" in said
     assert "immiscible demo runs/demo" in said
-    for name in ("nearest:4:uncentred", "nearest:8:uncentred", "nearest:8:coarse2:rescaled", "assigned"):
+    for name in ("nearest:8:uncentred", "nearest:8:coarse2:rescaled", "assigned"):
         assert name in page
 
 

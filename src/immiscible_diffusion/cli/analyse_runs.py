@@ -126,8 +126,7 @@ def scaling(
     Given again with the same --out, it goes on where it stopped.
 
     Args:
-        experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
-            cifar10-edm.
+        experiment: digits-, fashion-mnist- or cifar10-, then ddim, edm, flow or consistency.
         settings: Settings that replace the experiment's own.
         stds: Nominal stds to scale images to; the first is what the others are held against.
         pairing: The pairing of all runs, in short.

@@ -24,8 +24,7 @@ def fit(
     --resolution, --image-column, --flip. Ctrl-C keeps what is done; given again, the command goes on.
 
     Args:
-        experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
-            cifar10-edm.
+        experiment: digits-, fashion-mnist- or cifar10-, then ddim, edm, flow or consistency.
         settings: Settings that replace the experiment's own.
         noises: Noises an image to fit the duals with; the error of the masses falls with the root of it.
         per_image: Noises kept for each image.

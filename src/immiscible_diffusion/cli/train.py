@@ -53,8 +53,8 @@ def train(
     """Train a model and write checkpoints, metrics, TensorBoard files and sample sheets.
 
     Args:
-        experiment: digits-, fashion-mnist- or cifar10-, then ddim, flow or consistency; digits-edm,
-            cifar10-edm; a policy: pusht, pusht-small or pusht-small-flow; or a text-to-image model:
+        experiment: digits-, fashion-mnist- or cifar10-, then ddim, edm, flow or consistency;
+            a policy: pusht, pusht-small or pusht-small-flow; or a text-to-image model:
             tiny-imagenet-latent, flickr8k-latent, emoji-latent, imagenet-stable-diffusion,
             imagenet-fine-tune or mscoco-stable-diffusion.
         settings: Settings that replace the experiment's own.

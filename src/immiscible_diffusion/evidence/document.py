@@ -13,10 +13,11 @@ from immiscible_diffusion.evidence.headline import headline
 from immiscible_diffusion.evidence.latents import latent_section
 from immiscible_diffusion.evidence.listed import listed_comparisons
 from immiscible_diffusion.evidence.paper import paper_rows
-from immiscible_diffusion.evidence.pictures import effects_picture
+from immiscible_diffusion.evidence.pictures import curves_picture, effects_picture
 from immiscible_diffusion.evidence.result import Result
 
 MARKS = ("<!-- headline -->", "<!-- /headline -->")
+FEATURED = "digits-edm"  # whose curves the README shows
 OPENING = """\
 # Results
 
@@ -64,6 +65,9 @@ def write_document(results: dict[str, Result], benchmarks: Path, docs: Path) -> 
             continue
         title = f"{name}, {result.comparison.feature_network} features"
         write_bytes(docs / "images" / f"results-{name}.png", effects_picture(effects(result), title))
+    if FEATURED in results:
+        curves = curves_picture(results[FEATURED].comparison)
+        write_bytes(docs / "images" / f"results-{FEATURED}-curves.png", curves)
     path = docs / "results.md"
     write_text(path, document(results, benchmarks))
     return path

@@ -1,5 +1,9 @@
 """The page's pictures: what each pairing changes, and how distances fall."""
 
+import dataclasses
+
+import numpy as np
+
 from immiscible_diffusion.comparison import Comparison, plot_curves, summarize
 from immiscible_diffusion.evidence.effects import Effect
 from immiscible_diffusion.figures import (
@@ -47,10 +51,6 @@ def effects_picture(effects: tuple[Effect, ...], title: str, paper: Paper = LIGH
 
 def curves_picture(comparison: Comparison) -> bytes:
     """Distance against steps of the baseline and the first few other pairings: a PNG."""
-    import dataclasses
-
-    import numpy as np
-
     shown = list(dict.fromkeys(curve.pairing for curve in comparison.curves))[:CURVES_OF]
     part = dataclasses.replace(
         comparison, curves=tuple(curve for curve in comparison.curves if curve.pairing in shown)
