@@ -139,14 +139,12 @@ def listed_comparisons() -> tuple[Listed, ...]:
             "DDIM that predicts v instead of the noise: does it matter what a paired network predicts?",
             dataclasses.replace(ddim, objective=Diffusion(prediction="v")),
             dataclasses.replace(longest, seeds=5, points=4),
-            again=0,
         ),
         Listed(
             "digits-edm",
             "EDM, whose network predicts images where noise is high and noise where it is low.",
             named_experiment("digits-edm"),
             dataclasses.replace(longest, seeds=5, points=4),
-            again=0,
         ),
         Listed(
             "digits-flow-logit1",
