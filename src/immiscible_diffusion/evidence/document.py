@@ -40,7 +40,7 @@ def document(results: dict[str, Result], benchmarks: Path) -> str:
     questions = {one.name: one.question for one in listed_comparisons()}
     shown = _in_order(results)
     parts = [OPENING, "## In short\n", headline(shown), "## What each pairing changes\n"]
-    parts += [_summary(shown, number) for number in ("few", "many")]
+    parts += [_summary(shown)]
     parts += ["## What the numbers answer\n", answers(shown)]
     parts += ["## The paper's tables and figures\n", _paper(shown, benchmarks)]
     parts += ["## Every comparison\n"]
@@ -81,10 +81,17 @@ def _in_order(results: dict[str, Result]) -> dict[str, Result]:
     return {name: results[name] for name in compared}
 
 
-def _summary(results: dict[str, Result], which: str) -> str:
-    """Pairings down, comparisons across."""
+def _summary(results: dict[str, Result]) -> str:
+    """A data set after the other, at few evaluations and at many: pairings down, comparisons across."""
+    by_data: dict[str, dict[str, Result]] = {}
+    for name, result in results.items():
+        by_data.setdefault(result.comparison.settings["data"], {})[name] = result
+    return "\n".join(_changes(data, own, place) for data, own in by_data.items() for place in ("few", "many"))
+
+
+def _changes(data: str, results: dict[str, Result], place: str) -> str:
     at = {
-        name: result.comparison.evaluations[0 if which == "few" else -1] for name, result in results.items()
+        name: result.comparison.evaluations[0 if place == "few" else -1] for name, result in results.items()
     }
     cells = {
         (effect.pairing, name): percent_change(effect)
@@ -95,8 +102,10 @@ def _summary(results: dict[str, Result], which: str) -> str:
     # Image stds and the like are no pairings, and stand in their own section.
     pairings = [name for name in dict.fromkeys(pairing for pairing, _ in cells) if "image std" not in name]
     columns = [name for name in results if any((pairing, name) in cells for pairing in pairings)]
+    if not columns:
+        return ""
     lines = [
-        f"Change of the distance at {'few' if which == 'few' else 'many'} evaluations "
+        f"{data}, change of the distance at {place} evaluations "
         f"({', '.join(f'{name} {at[name]}' for name in columns)}):\n",
         "| pairing | " + " | ".join(f"[{name}](#{name})" for name in columns) + " |",
         "|---|" + "---:|" * len(columns),
