@@ -13,8 +13,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 from tests.forking import Forks
+from tests.runs.test_kills import outcome
 from tests.small_runs import small, tensors
-from tests.test_kills import outcome
 
 from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.networks import build_network

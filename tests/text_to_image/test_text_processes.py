@@ -11,8 +11,8 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 from tests.forking import Forks
+from tests.runs.test_kills import outcome
 from tests.small_runs import tensors
-from tests.test_kills import outcome
 from tests.text_to_image.small_models import small, write_images
 
 from immiscible_diffusion.objectives import Diffusion

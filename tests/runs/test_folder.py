@@ -14,7 +14,7 @@ from tests.forking import Forks
 
 from immiscible_diffusion.runs.checkpoints import best_step, newest_checkpoint
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
+SOURCE = Path(__file__).resolve().parents[2] / "src"
 TRAIN = ["train", "digits-flow", "--batch-size", "32", "--out", "run"]
 
 
