@@ -2,14 +2,12 @@
 
 import json
 
-import numpy as np
-
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.comparison import summarize
 from immiscible_diffusion.evidence.effects import (
     FEWEST_SEEDS,
     effects_by_pairing,
     few_and_many,
+    summaries,
     vanilla_distance,
 )
 from immiscible_diffusion.evidence.result import Result
@@ -91,7 +89,7 @@ def _least(group: list[Result], evaluations: int) -> str:
     vanilla: list[tuple[float, str, str]] = []
     paired: list[tuple[float, str, str]] = []
     for one in group:
-        for summary in summarize(one.comparison, np.random.default_rng(0)):
+        for summary in summaries(one):
             own = vanilla if summary.pairing == one.comparison.baseline else paired
             if len(summary.seeds) >= FEWEST_SEEDS:
                 own.append((summary.distance[evaluations].value, one.name, summary.pairing))

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from immiscible_diffusion.atomic_files import write_bytes, write_text
-from immiscible_diffusion.comparison import Table, markdown_table, summarize
+from immiscible_diffusion.comparison import Table, markdown_table
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.answers import answers
-from immiscible_diffusion.evidence.effects import effects, percent_change
+from immiscible_diffusion.evidence.effects import effects, percent_change, summaries
 from immiscible_diffusion.evidence.headline import headline
 from immiscible_diffusion.evidence.latents import latent_section
 from immiscible_diffusion.evidence.listed import listed_comparisons
@@ -160,12 +160,12 @@ def _section(result: Result, question: str) -> str:
 
 def _table(result: Result) -> Table:
     comparison = result.comparison
-    summaries = summarize(comparison, np.random.default_rng(0))
+    shown = summaries(result)
     changes = {(e.pairing, e.evaluations): percent_change(e).replace("**", "") for e in effects(result)}
     at = comparison.judged_at
     copies = {
         summary.pairing: [run.memorisation for run in result.runs if run.pairing == summary.pairing]
-        for summary in summaries
+        for summary in shown
     }
     rows = tuple(
         (
@@ -183,11 +183,11 @@ def _table(result: Result) -> Table:
             f"{100 * np.mean([m.copies for m in copies[summary.pairing]]):.1f} %",
             say.percent(summary.pairing_share),
         )
-        for summary in summaries
+        for summary in shown
     )
     return Table(
         f"{comparison.distance_name} in {comparison.feature_network} features after "
-        f"{say.steps(summaries[0].last_step)} steps (change against {comparison.baseline}); ± is half a 95 % "
+        f"{say.steps(shown[0].last_step)} steps (change against {comparison.baseline}); ± is half a 95 % "
         f"Student-t interval over seeds. Speed-up: {comparison.baseline}'s steps to its own best distance at "
         f"{at} evaluations over the pairing's steps to it, median and bootstrap interval. Nearest: median "
         "distance in pixels to the nearest training image over that between training images. Copies: images "

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from immiscible_diffusion.comparison import Estimate, mean_over_seeds, summarize
+from immiscible_diffusion.comparison import Estimate, Summary, mean_over_seeds, summarize
 from immiscible_diffusion.comparison.verdicts import Outcome, outcome_of
 from immiscible_diffusion.evidence.result import Result
 
@@ -26,10 +27,17 @@ class Effect:
     outcome: Outcome
 
 
+@lru_cache(maxsize=64)  # the page asks many times, and each resamples for its intervals
+def summaries(result: Result) -> tuple[Summary, ...]:
+    """The comparison's summaries, the baseline's first; intervals from a generator of their own."""
+    return tuple(summarize(result.comparison, np.random.default_rng(0)))
+
+
+@lru_cache(maxsize=64)
 def effects(result: Result) -> tuple[Effect, ...]:
     """Every pairing but the baseline at every number of evaluations, in the comparison's order."""
     comparison = result.comparison
-    first, *others = summarize(comparison, np.random.default_rng(0))
+    first, *others = summaries(result)
     return tuple(
         Effect(
             result.name,
@@ -58,7 +66,7 @@ def few_and_many(found: list[Effect]) -> str:
 
 def vanilla_distance(result: Result) -> dict[int, float]:
     """The baseline's mean distance at the last step, by number of evaluations."""
-    first, *_ = summarize(result.comparison, np.random.default_rng(0))
+    first = summaries(result)[0]
     return {n: first.distance[n].value for n in result.comparison.evaluations}
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
-
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.comparison import mean_over_seeds, summarize
+from immiscible_diffusion.comparison import mean_over_seeds
+from immiscible_diffusion.evidence.effects import summaries
 from immiscible_diffusion.evidence.latents import latent_words
 from immiscible_diffusion.evidence.result import Result
 
@@ -219,9 +218,7 @@ def _speed_up(results: dict[str, Result], objective: str, pairing: str) -> str:
         if name not in results:
             continue
         comparison = results[name].comparison
-        shown = [
-            s for s in summarize(comparison, np.random.default_rng(0)) if s.pairing != comparison.baseline
-        ]
+        shown = [s for s in summaries(results[name]) if s.pairing != comparison.baseline]
         chosen = [s for s in shown if s.pairing == pairing] or shown[:1]
         if chosen:
             speed = say.speed_up_with_interval(chosen[0].reach[comparison.judged_at].speed_up)

@@ -48,7 +48,7 @@ class Again:
     frechet: dict[int, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is itself alone, so that what is worked out of it can be kept
 class Result:
     """One comparison of the evidence, how each of its runs was made, and what else was asked of it.
 
