@@ -218,6 +218,13 @@ def listed_comparisons() -> tuple[Listed, ...]:
             again=0,
         ),
         Listed(
+            "digits-conditional-edm",
+            "The same for EDM, where pairing helps most without a class.",
+            dataclasses.replace(named_experiment("digits-edm"), class_conditional=True),
+            conditional,
+            again=0,
+        ),
+        Listed(
             "cifar10-conditional",
             "The same on the paper's data: is 3,072 pixels enough for the class not to matter?",
             dataclasses.replace(cifar10_flow, class_conditional=True),
