@@ -7,7 +7,9 @@ from immiscible_diffusion.evidence.alike import lengths, predictions
 from immiscible_diffusion.evidence.effects import (
     Effect,
     effects,
+    effects_by_pairing,
     percent,
+    percent_change,
     shown_change,
 )
 from immiscible_diffusion.evidence.harm import harm
@@ -124,12 +126,13 @@ def _against(
 
 def _conditional(results: dict[str, Result]) -> str:
     lines = [
-        f"- {name}, {effect.evaluations} evaluations: `{effect.pairing}` {_with_interval(effect)}"
+        f"- {name}, `{pairing}`, at {' / '.join(str(effect.evaluations) for effect in found)}: "
+        + " / ".join(map(percent_change, found))
         for name, result in results.items()
         if result.comparison.settings["class_conditional"]
-        for effect in effects(result)
+        for pairing, found in effects_by_pairing(result).items()
     ]
-    question = "**Does assignment harm conditional models?** Change against vanilla:"
+    question = "**Does pairing harm conditional models?** Change against vanilla:"
     return "\n".join([question, *lines]) if lines else ""
 
 
@@ -212,9 +215,3 @@ def _plain_k(pairing: str) -> int | None:
 
 def _mean(found: list[Effect], pairing: str) -> float:
     return mean(e.change.value for e in found if e.pairing == pairing)
-
-
-def _with_interval(effect: Effect) -> str:
-    interval = effect.change.interval
-    ends = f" ({percent(interval.low)} to {percent(interval.high)})" if interval else " (one seed)"
-    return f"{percent(effect.change.value)}{ends}"
