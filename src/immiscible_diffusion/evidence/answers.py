@@ -211,7 +211,3 @@ def _at(found: list[Effect], results: dict[str, Result], place: int) -> list[Eff
 def _plain_k(pairing: str) -> int | None:
     parts = pairing.split(":")
     return int(parts[1]) if parts[0] == "nearest" and len(parts) == 2 and parts[1].isdecimal() else None
-
-
-def _mean(found: list[Effect], pairing: str) -> float:
-    return mean(e.change.value for e in found if e.pairing == pairing)
