@@ -9,11 +9,11 @@
 #     bash benchmarks/gpu.sh pack ../shared/data/cifar10 ../shared/weights   # here: writes .gpu/, 45 MB a part
 #     bash benchmarks/gpu.sh receive .gpu/part-0                             # there, carrying .gpu/part-0; so for each part
 #     bash benchmarks/gpu.sh measure && bash benchmarks/gpu.sh flow          # there, carrying .gpu/rest
-#     bash benchmarks/gpu.sh ddim
+#     bash benchmarks/gpu.sh ddim                                            # or edm, which pairing helps most on a CPU
 # Copy gpu-*.json into results/ and run `immiscible evidence write`.
 #
 # GPU_SH_SECONDS (1080): time for all of it. Where a machine is lent for 15 minutes, its start included, give 540: measure
-# then takes at most 3 min 42 s, flow and ddim 4 min 9 s each. GPU_SH_TINY=1: a minute on a CPU, to try the script.
+# then takes at most 3 min 42 s, flow, ddim and edm 4 min 9 s each. GPU_SH_TINY=1: a minute on a CPU, to try the script.
 # INCEPTION: file of Inception-v3's FID weights. OUT: folder of the results. GPU_SH_PLACE: where things are received.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,8 +27,8 @@ python=${PYTHON:-python3}
 verb=${1:-run}
 [ $# -gt 0 ] && shift
 
-case $verb in pack | receive | measure | flow | ddim | run) ;; *)
-    echo "unknown verb '$verb'; give pack, receive, measure, flow, ddim or run" >&2
+case $verb in pack | receive | measure | flow | ddim | edm | run) ;; *)
+    echo "unknown verb '$verb'; give pack, receive, measure, flow, ddim, edm or run" >&2
     exit 2
     ;;
 esac
@@ -115,7 +115,7 @@ train() {
 nvidia-smi 2>/dev/null | head -15 || echo "no nvidia-smi: this is no GPU machine"
 case $verb in
 measure) measure ;;
-flow | ddim) train "$verb" ;;
+flow | ddim | edm) train "$verb" ;;
 run)
     measure
     train flow
