@@ -1,7 +1,9 @@
 """The page says what the results say, and nothing else."""
 
 import dataclasses
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from immiscible_diffusion.evidence import (
     write_result,
 )
 from immiscible_diffusion.evidence.effects import effects, percent_change
+from immiscible_diffusion.evidence.paper import paper_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks" / "results"
@@ -94,3 +97,23 @@ def test_another_number_gives_another_page(results: dict[str, Result], tmp_path:
 
 def test_without_results_the_page_says_so() -> None:
     assert "Nothing has been measured with 3 seeds yet." in document({}, BENCHMARKS)
+
+
+def test_every_machine_that_made_a_run_is_named(results: dict[str, Result]) -> None:
+    result = results["digits-edm"]
+    first, *others = result.runs
+    moved = dataclasses.replace(first, hardware="an abacus (GPU: none)")
+    page = document({"digits-edm": dataclasses.replace(result, runs=(moved, *others))}, BENCHMARKS)
+    assert f"Made on an abacus (GPU: none) and {others[0].hardware}, torch " in page
+
+
+def test_an_analysis_is_quoted_in_its_own_words(results: dict[str, Result], tmp_path: Path) -> None:
+    """A row of the paper says what the finding says, and "not run" where there is none."""
+    kept = tmp_path / "results"
+    shutil.copytree(BENCHMARKS, kept)
+    found = json.loads((kept / "analyses" / "distance.json").read_text(encoding="utf-8"))
+    row = next(row for row in paper_rows(results, kept) if "SD latents" in row.what)
+    assert found["sentence"] in row.ours and "analyses/distance.json" in row.ours
+    (kept / "analyses" / "distance.json").unlink()
+    row = next(row for row in paper_rows(results, kept) if "SD latents" in row.what)
+    assert row.ours == "not run"

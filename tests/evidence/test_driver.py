@@ -44,6 +44,9 @@ def test_the_result_says_how_every_run_was_made(made: Places) -> None:
     assert runs == [("independent", 0), ("nearest:2", 0), ("independent", 1), ("nearest:2", 1)]
     assert runs == [(curve.pairing, curve.seed) for curve in result.comparison.curves]
     assert all(run.cpu_seconds and run.cpu_seconds > 0 and run.commit for run in result.runs)
+    assert {run.hardware for run in result.runs} == {
+        f"{result.comparison.environment['hardware']} (GPU: none)"
+    }
     assert result.command == "immiscible evidence run tiny"
     assert result.comparison.feature_network == "probe(digits)"
     assert {"hardware", "torch"} <= set(result.comparison.environment)
