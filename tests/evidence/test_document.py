@@ -108,7 +108,7 @@ def test_every_machine_that_made_a_run_is_named(results: dict[str, Result]) -> N
 
 
 def test_an_analysis_is_quoted_in_its_own_words(results: dict[str, Result], tmp_path: Path) -> None:
-    """A row of the paper says what the finding says, and "not run" where there is none."""
+    """A row of the paper says what the finding says, and so it says where none was kept."""
     kept = tmp_path / "results"
     shutil.copytree(BENCHMARKS, kept)
     found = json.loads((kept / "analyses" / "distance.json").read_text(encoding="utf-8"))
@@ -116,4 +116,4 @@ def test_an_analysis_is_quoted_in_its_own_words(results: dict[str, Result], tmp_
     assert found["sentence"] in row.ours and "analyses/distance.json" in row.ours
     (kept / "analyses" / "distance.json").unlink()
     row = next(row for row in paper_rows(results, kept) if "SD latents" in row.what)
-    assert row.ours == "not run"
+    assert row.ours == "[measured, no JSON kept](analyses.md)"

@@ -31,7 +31,9 @@ and are sampled from the same independent Gaussian noise, seed by seed. Distance
 features of the network that is named beside them; none is an FID. A change is pairing minus vanilla of the
 same seed, as a share of vanilla's mean; **bold** stands out of seed noise (its 95 % Student-t interval over
 seeds excludes 0). Of a hundred such cells, five would be bold if no pairing did anything. Training loss is
-not looked at.
+not looked at. Where a comparison names two machines, a pairing may come from one and its vanilla from the
+other: they round differently, which alone moved vanilla of digits-ddim by some five per cent (its own runs
+against those at image std 0.5 of digits-ddim-std).
 """
 
 

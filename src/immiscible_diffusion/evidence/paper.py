@@ -15,6 +15,8 @@ from immiscible_diffusion.evidence.result import Result
 
 NOT_RUN = "not run"
 GPU = "bash benchmarks/gpu.sh"
+# What `immiscible evidence run digits-ddim-v` leaves.
+RUNS = "runs/evidence/digits-ddim-v/runs/{independent,nearest-8,assigned}-seed{0,1,2}"
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,15 @@ def _noise_rows(benchmarks: Path) -> tuple[PaperRow, ...]:
             "Fig. 2",
             "one noise perturbed: W = 10 % same image, 30 % other objects",
             "pictures",
-            found("stability", "analyses-of-runs.md"),
-            "immiscible analyse stability RUN RUN",
+            found("stability", "analyses-of-runs.md", "predicting v: "),
+            f"immiscible analyse stability {RUNS} --origins 64",
         ),
         PaperRow(
             "Fig. 3",
             "x_pred,0 along the way: t-SNE and FID by step",
             "pictures, curves",
-            found("denoising", "analyses-of-runs.md"),
-            "immiscible analyse denoising RUN RUN",
+            found("denoising", "analyses-of-runs.md", "predicting v: "),
+            f"immiscible analyse denoising {RUNS} --count 500",
         ),
         PaperRow(
             "§3.2, Fig. 10",
@@ -192,7 +194,7 @@ def _found(folder: Path, question: str, page: str, before: str = "") -> str:
     """What `immiscible analyse` found, in its own sentence, with its JSON and the page that explains it."""
     path = folder / f"{question}.json"
     if not path.exists():
-        return NOT_RUN
+        return f"[measured, no JSON kept]({page})"
     said = json.loads(path.read_text(encoding="utf-8"))
     sentence = " ".join(said["sentence"].replace("|", "/").split())
     file = f"[JSON](../benchmarks/results/{folder.name}/{path.name})"
