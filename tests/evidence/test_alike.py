@@ -77,7 +77,7 @@ def test_the_least_distance_names_its_objective(flow: Result) -> None:
     edm = other(flow, "digits-edm", 0.01, objective={"kind": "EDM"})
     last = predictions(named(flow, edm)).splitlines()[-1]
     assert last.startswith("Least distance of all objectives on digits: at 5 vanilla ")
-    found = re.findall(r"vanilla ([\d.]+) \(([a-z-]+)\), paired ([\d.]+) \(([a-z-]+), `", last)
+    found = re.findall(r"vanilla ([\d.]+) \(([a-z-]+), best of 2\), paired ([\d.]+) \(([a-z-]+), `", last)
     assert len(found) == 3
     # The paired ones are the hundredth that was made up; vanilla is the same under both.
     assert all(place == "digits-edm" and float(paired) < 0.1 * float(own) for own, _, paired, place in found)

@@ -96,9 +96,10 @@ def _least(group: list[Result], evaluations: int) -> str:
     if not vanilla or not paired:
         return f"not measured with {FEWEST_SEEDS} seeds"
     (distance, name, _), (paired_distance, paired_name, pairing) = min(vanilla), min(paired)
+    # The least of more tries is lower by chance alone.
     return (
-        f"vanilla {say.number(distance)} ({name}), paired {say.number(paired_distance)} ({paired_name}, "
-        f"`{pairing}`)"
+        f"vanilla {say.number(distance)} ({name}, best of {len(vanilla)}), paired "
+        f"{say.number(paired_distance)} ({paired_name}, `{pairing}`, best of {len(paired)})"
     )
 
 
