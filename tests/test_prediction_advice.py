@@ -31,7 +31,7 @@ def test_train_says_it_once(
     )
     monkeypatch.setattr(sys, "argv", [*command.split(), "--steps", "1"])
     main()
-    assert ("--prediction v (docs/results.md)" in capsys.readouterr().out) is advised
+    assert ("far better with --prediction v" in capsys.readouterr().out) is advised
     monkeypatch.setattr(sys, "argv", [*command.split(), "--steps", "2", "--resume"])
     main()
-    assert "--prediction v (docs/results.md)" not in capsys.readouterr().out
+    assert "far better with --prediction v" not in capsys.readouterr().out

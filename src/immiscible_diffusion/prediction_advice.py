@@ -14,5 +14,6 @@ def prediction_advice(objective: Objective, pairing: str, pretrained: bool = Fal
         return None
     return (
         "note: paired noise tells of its image where noise is high, and a network that predicts the noise "
-        "can hardly say so there; pairing did far better with --prediction v (docs/results.md)"
+        "can hardly say so there; on small images pairing did far better with --prediction v "
+        "(docs/results.md)"
     )
