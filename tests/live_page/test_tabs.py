@@ -113,7 +113,7 @@ def test_two_at_once_each_get_their_own(served: Served) -> None:
 
     runs = found(served)
     if not runs:
-        pytest.skip("the page has no runs: the test that trains them needs Chromium, and this worker had none")
+        pytest.skip("the page has no runs: the test that trains them did not run here, or had no Chromium")
     assert len(runs) == 2
 
     def samples(client: Client, seed: int) -> str:
