@@ -5,6 +5,7 @@ import json
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.effects import (
     FEWEST_SEEDS,
+    compares_pairings_alone,
     effects_by_pairing,
     few_and_many,
     summaries,
@@ -118,7 +119,7 @@ def _objectives(results: dict[str, Result]) -> list[list[Result]]:
     return [
         group
         for group in _alike(results, "objective")
-        if len(group) > 1 and not group[0].comparison.settings["class_conditional"]
+        if len(group) > 1 and compares_pairings_alone(group[0])
     ]
 
 

@@ -6,6 +6,7 @@ from immiscible_diffusion.comparison import Estimate, mean_over_seeds
 from immiscible_diffusion.evidence.alike import lengths, predictions
 from immiscible_diffusion.evidence.effects import (
     Effect,
+    compares_pairings_alone,
     effects,
     effects_by_pairing,
     percent,
@@ -196,11 +197,7 @@ def _copies(results: dict[str, Result]) -> str:
 def _unconditional(results: dict[str, Result]) -> list[Effect]:
     """Effects of pairings alone: one image std, no labels."""
     return [
-        effect
-        for result in results.values()
-        if not result.comparison.settings["class_conditional"]
-        for effect in effects(result)
-        if "image std" not in effect.pairing
+        effect for result in results.values() if compares_pairings_alone(result) for effect in effects(result)
     ]
 
 

@@ -51,6 +51,12 @@ def effects(result: Result) -> tuple[Effect, ...]:
     )
 
 
+def compares_pairings_alone(result: Result) -> bool:
+    """Whether nothing but the pairing differs or is given: no labels, one image std."""
+    settings = result.comparison.settings
+    return not settings["class_conditional"] and not isinstance(settings["image_std"], list)
+
+
 def effects_by_pairing(result: Result) -> dict[str, list[Effect]]:
     """A result's effects by pairing, from the fewest evaluations to the most."""
     found: dict[str, list[Effect]] = {}

@@ -8,6 +8,7 @@ from immiscible_diffusion.evidence.alike import least_distances
 from immiscible_diffusion.evidence.effects import (
     FEWEST_SEEDS,
     Effect,
+    compares_pairings_alone,
     effects_by_pairing,
     few_and_many,
     percent,
@@ -20,7 +21,7 @@ SHOWN = 3  # pairings that the table has columns for
 
 def headline(results: dict[str, Result]) -> str:
     """What the pairings that were tried in most comparisons change, at few evaluations and at many."""
-    found = {name: _bounded(result) for name, result in results.items() if _unconditional(result)}
+    found = {name: _bounded(result) for name, result in results.items() if compares_pairings_alone(result)}
     tried = Counter(pairing for by in found.values() for pairing in by)
     if not tried:
         return f"Nothing has been measured with {FEWEST_SEEDS} seeds yet.\n"
@@ -46,11 +47,6 @@ def headline(results: dict[str, Result]) -> str:
         said.append(f"- `{pairing}`: {_verdict(changes, 0, 'few')}; {_verdict(changes, -1, 'many')}")
     said += [f"- {sentence}" for sentence in least_distances(results)]
     return "\n".join([*lines, "", *said]) + "\n"
-
-
-def _unconditional(result: Result) -> bool:
-    settings = result.comparison.settings
-    return not settings["class_conditional"] and not isinstance(settings["image_std"], list)
 
 
 def _bounded(result: Result) -> dict[str, list[Effect]]:
