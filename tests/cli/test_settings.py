@@ -74,6 +74,13 @@ def test_a_comparison_of_scales_changes_sigma_data_with_them() -> None:
             {"logit_mean": 1.0},
             "--logit-mean is for flow-matching, and digits-ddim is diffusion",
         ),
+        ("digits-flow", {"log_mean": 0.0}, "--log-mean is for edm and consistency, and digits-flow is flow"),
+        (
+            "digits-edm",
+            {"log_mean": float("inf")},
+            "log_mean must be a finite number, got inf; -1.2 is usual",
+        ),
+        ("digits-edm", {"log_std": 0.0}, r"log_std must be greater than 0, got 0\.0"),
     ],
 )
 def test_a_setting_of_another_objective_is_refused(name: str, settings: dict, words: str) -> None:
@@ -112,3 +119,11 @@ def test_settings_are_fields_of_an_experiment_or_of_an_objective() -> None:
 def test_the_times_of_flow_matching_can_be_set() -> None:
     chosen = chosen_experiment("digits-flow", Settings(logit_mean=1.0, logit_std=0.5))
     assert chosen.objective == FlowMatching(1.0, 0.5)
+
+
+def test_the_noise_levels_of_edm_and_consistency_can_be_set() -> None:
+    settings = Settings(log_mean=0.5, log_std=2.0)
+    for name in ("digits-edm", "digits-consistency"):
+        objective = chosen_experiment(name, settings).objective
+        assert isinstance(objective, EDM | Consistency)
+        assert (objective.log_mean, objective.log_std) == (0.5, 2.0)

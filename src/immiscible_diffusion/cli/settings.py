@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from immiscible_diffusion.experiments import AnyExperiment
 
 # Settings of the objective; the others are the experiment's.
-OBJECTIVE_SETTINGS = ("prediction", "schedule", "min_snr_gamma", "sigma_data", "logit_mean", "logit_std")
+OBJECTIVE_SETTINGS = (
+    "prediction",
+    "schedule",
+    "min_snr_gamma",
+    "sigma_data",
+    "logit_mean",
+    "logit_std",
+    "log_mean",
+    "log_std",
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,11 @@ class Settings:
     mean above 0 trains more where noise is high, which paired noise asks for."""
     logit_std: float | None = None
     """Flow matching: the std of logit t, 1 by default."""
+    log_mean: float | None = None
+    """EDM and consistency: train at noise levels with ln σ ~ N(log_mean, log_std²); by default -1.2, for
+    consistency -1.1."""
+    log_std: float | None = None
+    """EDM and consistency: the std of ln σ; by default 1.2, for consistency 2."""
     image_std: float | None = None
     """Nominal std that images are scaled to: 0.5 is [-1, 1]; the paper also tries 1, 2 and 4."""
     flip: bool | None = None

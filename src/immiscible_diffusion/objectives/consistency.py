@@ -46,7 +46,7 @@ class Consistency:
     last_levels: int = 1280
 
     def __post_init__(self) -> None:
-        check_levels(self.sigma_data, self.sigma_min, self.sigma_max, self.rho, self.log_std)
+        check_levels(self.sigma_data, self.sigma_min, self.sigma_max, self.rho, self.log_mean, self.log_std)
         if not self.huber > 0:
             raise ValueError(f"huber must be greater than 0, got {self.huber}; 0.00054 is usual")
         if not 1 <= self.first_levels <= self.last_levels:

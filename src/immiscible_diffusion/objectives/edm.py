@@ -38,7 +38,7 @@ class EDM:
     log_std: float = 1.2
 
     def __post_init__(self) -> None:
-        check_levels(self.sigma_data, self.sigma_min, self.sigma_max, self.rho, self.log_std)
+        check_levels(self.sigma_data, self.sigma_min, self.sigma_max, self.rho, self.log_mean, self.log_std)
 
     @property
     def samplers(self) -> tuple[str, ...]:

@@ -23,8 +23,12 @@ def karras_sigmas(count: int, sigma_max: float, sigma_min: float, rho: float) ->
     return sigmas.float()
 
 
-def check_levels(sigma_data: float, sigma_min: float, sigma_max: float, rho: float, log_std: float) -> None:
-    """Raise ValueError for noise levels that make no grid, naming the setting."""
+def check_levels(
+    sigma_data: float, sigma_min: float, sigma_max: float, rho: float, log_mean: float, log_std: float
+) -> None:
+    """Raise ValueError for noise levels that make no grid or cannot be drawn, naming the setting."""
+    if not math.isfinite(log_mean):
+        raise ValueError(f"log_mean must be a finite number, got {log_mean}; -1.2 is usual for EDM")
     for name, value in (("sigma_data", sigma_data), ("rho", rho), ("log_std", log_std)):
         if not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{name} must be greater than 0, got {value}")
