@@ -14,7 +14,7 @@ os.environ["HF_DATASETS_OFFLINE"] = "1"
 if shutil.which("nvidia-smi") is None:
     os.environ["TRITON_INTERPRET"] = "1"
 
-from tests.forking import Forks
+from tests.forking import Command, Forks
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -25,6 +25,12 @@ def forks() -> Iterator[Forks]:
     started = Forks()
     yield started
     started.close()
+
+
+@pytest.fixture
+def immiscible(forks: Forks) -> Command:
+    """`immiscible(*arguments, folder=...)`: the command in a process of its own; what it said."""
+    return forks.command
 
 
 @pytest.fixture(scope="session")

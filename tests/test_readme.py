@@ -1,6 +1,5 @@
 """The README's commands run as printed, on less data where they would take long."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -8,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.forking import Command
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -16,7 +16,20 @@ SHORTER = {
     "train": ["--steps", "4", "--batch-size", "16", "--rows", "64"],
     "sample": [],
     "evaluate": ["--count", "70", "--evaluations", "2"],
-    "compare": ["--steps", "4", "--batch-size", "16", "--count", "70", "--points", "1", "--seeds", "2"],
+    "compare": [
+        "--steps",
+        "4",
+        "--batch-size",
+        "16",
+        "--count",
+        "70",
+        "--points",
+        "1",
+        "--seeds",
+        "2",
+        "--jobs",
+        "1",
+    ],
     "edit": ["--count", "70", "--evaluations", "2", "--resampling", "1"],
     "export": [],
     "analyse": ["--rows", "100"],
@@ -35,7 +48,7 @@ def commands() -> list[str]:
     return [line for line in lines if line.startswith("immiscible ")]
 
 
-def test_every_command_runs_in_the_order_printed(tmp_path: Path) -> None:
+def test_every_command_runs_in_the_order_printed(immiscible: Command, tmp_path: Path) -> None:
     assert len(commands()) >= 6
     (tmp_path / "shared").symlink_to(ROOT.parent / "shared")
     (tmp_path / "checkout").mkdir()
@@ -46,15 +59,7 @@ def test_every_command_runs_in_the_order_printed(tmp_path: Path) -> None:
         if "../shared" in command and not (ROOT.parent / "shared" / "data").exists():
             continue  # said by the tests of the data itself
         out = ["--out", f"runs/{name}-{rest[0]}"] if "--data" in rest and name != "doctor" else []
-        done = subprocess.run(
-            [sys.executable, "-m", "immiscible_diffusion.cli", name, *rest, *SHORTER[name], *out],
-            cwd=tmp_path / "checkout",
-            capture_output=True,
-            text=True,
-            timeout=600,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        immiscible(name, *rest, *SHORTER[name], *out, folder=tmp_path / "checkout")
 
 
 def test_the_one_line_runs(tmp_path: Path) -> None:

@@ -3,12 +3,11 @@
 import dataclasses
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.forking import Command
 from torch import Tensor, nn
 
 from immiscible_diffusion.experiments import named_experiment
@@ -140,14 +139,7 @@ def test_a_path_that_cannot_be_followed_is_said_so() -> None:
         )
 
 
-def immiscible(*arguments: str, folder: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "immiscible_diffusion.cli", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
-    assert (done.returncode == 0) == ok, done.stderr + done.stdout
-    return done
-
-
-def test_the_commands_count_and_pass_it_on(tmp_path: Path) -> None:
+def test_the_commands_count_and_pass_it_on(immiscible: Command, tmp_path: Path) -> None:
     experiment = dataclasses.replace(named_experiment("digits-flow"), steps=4, batch_size=32)
     run = open_run(experiment, tmp_path / "run", log_with="none")
     for _ in advance(run, sheet_every=0):

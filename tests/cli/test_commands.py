@@ -1,30 +1,24 @@
 """The command line as a person uses it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.forking import Command
 
 
-def immiscible(*arguments: str, folder: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "immiscible_diffusion.cli", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    if ok:
-        assert done.returncode == 0, done.stderr + done.stdout
-    return done
+def test_the_installed_command_is_this_one(tmp_path: Path) -> None:
+    """The other tests fork a process that has imported it already."""
+    installed = [str(Path(sys.executable).parent / "immiscible")]
+    for command in (installed, [sys.executable, "-m", "immiscible_diffusion.cli"]):
+        done = subprocess.run([*command, "trian"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 2 and "did you mean 'train'" in done.stderr
 
 
-def test_train_sample_evaluate_resume(tmp_path: Path) -> None:
+def test_train_sample_evaluate_resume(immiscible: Command, tmp_path: Path) -> None:
     train = (
         "train",
         "digits-ddim",
@@ -68,7 +62,7 @@ def test_train_sample_evaluate_resume(tmp_path: Path) -> None:
     assert "Going on from step 30" in said
 
 
-def test_compare_writes_its_report_and_goes_on(tmp_path: Path) -> None:
+def test_compare_writes_its_report_and_goes_on(immiscible: Command, tmp_path: Path) -> None:
     command = [
         "compare",
         "digits-flow",
@@ -104,9 +98,22 @@ def test_compare_writes_its_report_and_goes_on(tmp_path: Path) -> None:
     assert again.count("done before") == 6
 
 
-def test_digits_are_edm_and_ddim_in_one_page(tmp_path: Path) -> None:
-    command = ("compare", "digits", "--steps", "10", "--seeds", "1", "--count", "70", "--out", "runs/demo")
-    said = immiscible(*command, folder=tmp_path).stdout
+def test_digits_are_edm_and_ddim_in_one_page(immiscible: Command, tmp_path: Path) -> None:
+    command = (
+        "compare",
+        "digits",
+        "--steps",
+        "4",
+        "--seeds",
+        "1",
+        "--count",
+        "70",
+        "--points",
+        "1",
+        "--jobs",
+        "1",
+    )
+    said = immiscible(*command, "--out", "runs/demo", folder=tmp_path).stdout
     page = (tmp_path / "runs" / "demo" / "report.html").read_text()
     assert "digits-edm" in page and "digits-ddim" in page and "Report: runs/demo/report.html" in said
     assert "immiscible demo runs/demo" in said
@@ -115,7 +122,9 @@ def test_digits_are_edm_and_ddim_in_one_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["cifar10", "fashion_mnist"])
-def test_training_on_local_parquet(shared_data: Path, tmp_path: Path, folder: str) -> None:
+def test_training_on_local_parquet(
+    immiscible: Command, shared_data: Path, tmp_path: Path, folder: str
+) -> None:
     name = {"cifar10": "cifar10-ddim", "fashion_mnist": "fashion-mnist-flow"}[folder]
     command = ["train", name, "--data", str(shared_data / folder), "--network", "unet-small", "--rows", "64"]
     command += [
@@ -155,14 +164,16 @@ def test_training_on_local_parquet(shared_data: Path, tmp_path: Path, folder: st
         (("compare", "digits-flow", "--pairings", "independent"), "two or more different ones"),
     ],
 )
-def test_wrong_words_get_a_suggestion(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+def test_wrong_words_get_a_suggestion(
+    immiscible: Command, arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
     done = immiscible(*arguments, folder=tmp_path, ok=False)
     assert done.returncode == 2 and words in done.stderr + done.stdout
     assert "Traceback" not in done.stderr and not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("command", ["train", "sample", "evaluate", "compare", "demo", "export", "bench"])
-def test_help_explains_every_option(command: str, tmp_path: Path) -> None:
+def test_help_explains_every_option(immiscible: Command, command: str, tmp_path: Path) -> None:
     said = immiscible(command, "--help", folder=tmp_path).stdout
     rows = [line.strip("│ ") for line in said.splitlines() if line.startswith("│")]
     for position, row in enumerate(rows):
@@ -170,7 +181,7 @@ def test_help_explains_every_option(command: str, tmp_path: Path) -> None:
             assert position + 1 < len(rows) and not rows[position + 1].startswith("--"), row
 
 
-def test_bench_writes_its_table(tmp_path: Path) -> None:
+def test_bench_writes_its_table(immiscible: Command, tmp_path: Path) -> None:
     command = [
         "bench",
         "pairing",

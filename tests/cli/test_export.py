@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.forking import Command
 
 from immiscible_diffusion.cli import main
 from immiscible_diffusion.experiments import named_experiment
@@ -25,15 +26,14 @@ def python(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_export_writes_a_folder_whose_card_loads_it(tmp_path: Path) -> None:
+def test_export_writes_a_folder_whose_card_loads_it(immiscible: Command, tmp_path: Path) -> None:
     experiment = dataclasses.replace(
         named_experiment("digits-ddim"), network="unet-tiny", steps=2, batch_size=8
     )
     for _ in advance(open_run(experiment, tmp_path / "run", log_with="none"), sheet_every=0):
         pass
-    done = python("-m", "immiscible_diffusion.cli", "export", "run", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "Wrote a DDIMPipeline of step 2 to run/pipeline-step2" in done.stdout
+    said = immiscible("export", "run", folder=tmp_path).stdout
+    assert "Wrote a DDIMPipeline of step 2 to run/pipeline-step2" in said
     card = (tmp_path / "run" / "pipeline-step2" / "README.md").read_text(encoding="utf-8")
     code = card.split("```python\n")[1].split("```")[0]
     check = "import sys\nassert not [name for name in sys.modules if name.startswith('immiscible')]\n"
