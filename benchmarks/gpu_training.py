@@ -116,7 +116,6 @@ def main() -> None:
         "",
         experiment,
         plan,
-        again=0,
         compile=not given.no_compile,
         command=COMMAND.format(given.objective),
     )

@@ -1,0 +1,61 @@
+"""What one comparison of the evidence is, and what several have in common."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from immiscible_diffusion.comparison import Plan, variants
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.experiments import named_experiment
+
+COARSE = "nearest:8:coarse2:rescaled"
+LONGEST = ("independent", "nearest:8", "assigned", COARSE)  # what the largest and longest runs have time for
+STEPS = ("independent", "nearest:4", "assigned", COARSE)  # of consistency models; 4 is the paper's k
+WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", COARSE)
+FEWER_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One comparison. name: of results/NAME.json. question: what it is run for, for the page.
+
+    plan: all pairings. fewer: those of them that are run with no more than `FEWER_SEEDS` seeds. again:
+    images for each start and feature network that finished runs are measured with again; 0 for none.
+    compile: torch.compile the networks for training. command: that makes it, where the driver's does not.
+    """
+
+    name: str
+    question: str
+    experiment: Experiment
+    plan: Plan
+    fewer: tuple[str, ...] = ()
+    again: int = 0
+    compile: bool = False
+    command: str = ""
+
+    def runs(self) -> list[tuple[str, Experiment]]:
+        """All runs, by the name of their curve, in the order to make them in.
+
+        The first three seeds come before others, a seed before the next, so that what is there at any moment
+        can be compared.
+        """
+        runs = [
+            (number, kind, dataclasses.replace(one, seed=one.seed + number))
+            for number in range(self.plan.seeds)
+            for kind, one in variants(self.experiment, self.plan).items()
+            if number < FEWER_SEEDS or kind not in self.fewer
+        ]
+        runs.sort(key=lambda run: (run[0] >= FEWER_SEEDS, run[1] in self.fewer, run[0]))
+        return [(kind, one) for _, kind, one in runs]
+
+
+def on_a_cpu(name: str, network: str, batch_size: int, steps: int, learning_rate: float) -> Experiment:
+    """A named experiment with a network and a length that one core has time for."""
+    return dataclasses.replace(
+        named_experiment(name),
+        network=network,
+        batch_size=batch_size,
+        steps=steps,
+        learning_rate=learning_rate,
+        warmup_steps=50,
+        ema_decay=0.99,
+    )

@@ -1,0 +1,110 @@
+"""Comparisons on scikit-learn's digits: 64 pixels, seconds to minutes a run."""
+
+import dataclasses
+
+from immiscible_diffusion.comparison import Plan
+from immiscible_diffusion.evidence.listed.comparison import COARSE, LONGEST, STEPS, WITH_CLASSES, Listed
+from immiscible_diffusion.experiments import named_experiment
+from immiscible_diffusion.objectives import Diffusion, FlowMatching
+
+DIGITS = (
+    "independent",
+    "nearest:8",
+    "assigned",
+    "nearest:8:until50",
+    "nearest:8:coarse2",
+    COARSE,
+    "nearest:8:rescaled",
+    "nearest:8:uncentred",
+    "nearest:8:dot",
+    "nearest:4",
+    "semidiscrete",
+)
+DIGITS_TOO = (
+    "nearest:64",
+    "nearest:2",
+    "nearest:16",
+    "nearest:64:dot",
+    "nearest:8:whitened",
+    "nearest:8:dot:whitened",
+    "assigned:until50",
+    "nearest:8:from50",
+)
+
+
+def comparisons() -> tuple[Listed, ...]:
+    """All of them, in the order of their worth."""
+    flow, ddim, edm = (named_experiment(f"digits-{kind}") for kind in ("flow", "ddim", "edm"))
+    every = Plan(DIGITS + DIGITS_TOO, seeds=5, points=4, count=2000)
+    main = dataclasses.replace(every, pairings=LONGEST)
+    long = dataclasses.replace(main, seeds=3, points=5)
+    with_classes = Plan(WITH_CLASSES, seeds=5, points=2)
+    return (
+        Listed(
+            "digits-flow",
+            "Which pairing, which k, which rule, until when? Flow matching on 64 pixels.",
+            flow,
+            every,
+            fewer=DIGITS_TOO,
+            again=2000,
+        ),
+        Listed("digits-ddim", "The same for DDIM.", ddim, every, fewer=DIGITS_TOO, again=2000),
+        Listed(
+            "digits-ddim-v",
+            "DDIM that predicts v instead of the noise: does it matter what a paired network predicts?",
+            dataclasses.replace(ddim, objective=Diffusion(prediction="v")),
+            main,
+            again=2000,
+        ),
+        Listed(
+            "digits-edm",
+            "EDM, whose network predicts images where noise is high and noise where it is low.",
+            edm,
+            main,
+            again=2000,
+        ),
+        Listed(
+            "digits-flow-logit1",
+            "Flow matching trained more where noise is high: does pairing move the times to train at?",
+            dataclasses.replace(flow, objective=FlowMatching(logit_mean=1.0)),
+            main,
+        ),
+        Listed(
+            "digits-flow-logit0",
+            "Flow matching trained most where noise and image are even, which suits vanilla best.",
+            dataclasses.replace(flow, objective=FlowMatching(logit_mean=0.0)),
+            main,
+        ),
+        Listed(
+            "digits-flow-long",
+            "Does longer training change the verdict? Flow matching on 64 pixels, five times the steps.",
+            dataclasses.replace(flow, steps=5000),
+            long,
+        ),
+        Listed("digits-ddim-long", "The same for DDIM.", dataclasses.replace(ddim, steps=5000), long),
+        Listed(
+            "digits-conditional",
+            "Flow matching on digits told apart by class: does assignment harm where there is a condition, "
+            "and does assigning within the class mend it?",
+            dataclasses.replace(flow, class_conditional=True),
+            with_classes,
+        ),
+        Listed(
+            "digits-conditional-edm",
+            "The same for EDM, where pairing helps most without a class.",
+            dataclasses.replace(edm, class_conditional=True),
+            with_classes,
+        ),
+        Listed(
+            "digits-consistency",
+            "Consistency training on 64 pixels.",
+            named_experiment("digits-consistency"),
+            Plan(STEPS, seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2),
+        ),
+        Listed(
+            "digits-ddim-std",
+            "Scaling the images instead of pairing (Fig. 8), DDIM.",
+            ddim,
+            Plan(("independent",), seeds=5, points=4, image_stds=(0.5, 1.0, 2.0, 4.0)),
+        ),
+    )

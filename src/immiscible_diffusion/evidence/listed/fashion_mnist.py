@@ -1,0 +1,75 @@
+"""Comparisons on Fashion-MNIST: 784 pixels, whose images share half of their energy, minutes a run."""
+
+import dataclasses
+
+from immiscible_diffusion.comparison import Plan
+from immiscible_diffusion.evidence.listed.comparison import COARSE, LONGEST, STEPS, Listed, on_a_cpu
+from immiscible_diffusion.experiment import Experiment
+from immiscible_diffusion.objectives import Diffusion, FlowMatching
+
+LARGER = (
+    "independent",
+    "nearest:8",
+    "assigned",
+    "nearest:8:until50",
+    "nearest:8:uncentred",
+    "nearest:8:coarse2",
+    COARSE,
+    "nearest:8:dot",
+    "nearest:2",
+    "nearest:4",
+    "nearest:16",
+    "nearest:64",
+)
+
+
+def comparisons() -> tuple[Listed, ...]:
+    """All of them, in the order of their worth."""
+    flow, ddim = _experiment("flow"), _experiment("ddim")
+    every = Plan(LARGER, seeds=3, points=2, count=2000)
+    main = dataclasses.replace(every, pairings=LONGEST)
+    return (
+        Listed(
+            "fashion-mnist-flow",
+            "Flow matching on 784 pixels, whose images share half of their energy.",
+            flow,
+            every,
+            again=1000,
+        ),
+        Listed("fashion-mnist-ddim", "DDIM on 784 pixels.", ddim, every, again=1000),
+        Listed(
+            "fashion-mnist-flow-logit1",
+            "Flow matching trained more where noise is high, on 784 pixels.",
+            dataclasses.replace(flow, objective=FlowMatching(logit_mean=1.0)),
+            main,
+        ),
+        Listed(
+            "fashion-mnist-flow-logit0",
+            "Flow matching trained most where noise and image are even, on 784 pixels.",
+            dataclasses.replace(flow, objective=FlowMatching(logit_mean=0.0)),
+            main,
+        ),
+        Listed(
+            "fashion-mnist-ddim-v",
+            "DDIM that predicts v, on 784 pixels.",
+            dataclasses.replace(ddim, objective=Diffusion(prediction="v")),
+            main,
+        ),
+        Listed("fashion-mnist-edm", "EDM on 784 pixels.", _experiment("edm"), main),
+        Listed(
+            "fashion-mnist-consistency",
+            "Consistency training on 784 pixels.",
+            _experiment("consistency"),
+            Plan(STEPS, seeds=3, evaluations=(1, 2, 4), judged_at=1, points=2),
+        ),
+        Listed(
+            "fashion-mnist-ddim-std",
+            "Scaling the images instead of pairing (Fig. 8), DDIM on 784 pixels.",
+            ddim,
+            Plan(("independent",), seeds=3, points=2, image_stds=(0.5, 1.0, 2.0, 4.0)),
+        ),
+    )
+
+
+def _experiment(kind: str) -> Experiment:
+    return on_a_cpu(f"fashion-mnist-{kind}", "mlp-wide", 256, 1000, 0.001)
