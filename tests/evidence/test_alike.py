@@ -9,8 +9,9 @@ import pytest
 
 from immiscible_diffusion.evidence import Result, read_results
 from immiscible_diffusion.evidence.alike import lengths, predictions
+from immiscible_diffusion.evidence.best import best_of_objectives
 from immiscible_diffusion.evidence.effects import effects, percent_change
-from immiscible_diffusion.evidence.headline import headline
+from immiscible_diffusion.evidence.headline import changes_table, headline
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,16 +74,6 @@ def test_only_pairings_that_all_have_are_columns(flow: Result) -> None:
     assert head == "| comparison (evaluations) | predicts | vanilla | `assigned` |"
 
 
-def test_the_least_distance_names_its_objective(flow: Result) -> None:
-    edm = other(flow, "digits-edm", 0.01, objective={"kind": "EDM"})
-    last = predictions(named(flow, edm)).splitlines()[-1]
-    assert last.startswith("Least distance of all objectives on digits: at 5 vanilla ")
-    found = re.findall(r"vanilla ([\d.]+) \(([a-z-]+), best of 2\), paired ([\d.]+) \(([a-z-]+), `", last)
-    assert len(found) == 3
-    # The paired ones are the hundredth that was made up; vanilla is the same under both.
-    assert all(place == "digits-edm" and float(paired) < 0.1 * float(own) for own, _, paired, place in found)
-
-
 def test_a_longer_run_is_set_beside_the_shorter(flow: Result) -> None:
     longer = other(flow, "digits-flow-long", 0.5, steps=5000, points=5)
     lines = lengths(named(longer, flow)).splitlines()
@@ -102,6 +93,26 @@ def test_a_longer_run_is_set_beside_the_shorter(flow: Result) -> None:
     assert lengths(named(flow, other(longer, "digits-flow-long", learning_rate=0.1))) == ""
 
 
+def test_every_column_is_the_least_of_as_many_objectives(flow: Result) -> None:
+    assigned, nearest = ["assigned"], ["assigned", "nearest:8"]
+    edm = other(flow, "digits-edm", 0.01, objective={"kind": "EDM"})
+    v = other(flow, "digits-ddim-v", 0.5, objective={"kind": "Diffusion", "prediction": "v"})
+    rows = [row.split("|") for row in best_of_objectives(named(flow, edm, v), assigned).splitlines()[2:]]
+    assert [row[1].strip() for row in rows] == [f"digits (3 objectives), {n}" for n in (5, 20, 50)]
+    # The paired one is the hundredth that was made up; vanilla is the same under all.
+    cells = [[re.fullmatch(r" ([\d.]+) ± [\d.]+ \(([a-z-]+)\) ", cell) for cell in row[2:4]] for row in rows]
+    for vanilla, paired in cells:
+        assert vanilla and paired and paired[2] == "edm" and float(paired[1]) < 0.1 * float(vanilla[1])
+    few = tuple(c for c in edm.comparison.curves if c.pairing in ("independent", "assigned"))
+    edm = dataclasses.replace(edm, comparison=dataclasses.replace(edm.comparison, curves=few))
+    assert "(3 objectives)" in best_of_objectives(named(flow, edm, v), assigned)
+    assert "(2 objectives)" in best_of_objectives(named(flow, edm, v), nearest)
+    assert best_of_objectives(named(edm), nearest) == ""
+    first = tuple(curve for curve in flow.comparison.curves if curve.seed == 0)
+    single = dataclasses.replace(flow, comparison=dataclasses.replace(flow.comparison, curves=first))
+    assert best_of_objectives(named(single), assigned) == ""
+
+
 def test_the_headline_counts_what_stands_out(flow: Result) -> None:
     better = other(flow, "better", 0.3)
     worse = other(flow, "worse", 3.0)
@@ -111,14 +122,16 @@ def test_the_headline_counts_what_stands_out(flow: Result) -> None:
     for verdict in verdicts:
         for count in ("few", "many"):
             assert f"at {count} evaluations better in 1 and worse in 1 of 2 comparisons (median " in verdict
-    vanilla = next(line for line in text.splitlines() if line.startswith("| better (5 → 50)")).split("|")[2]
-    assert vanilla == next(line for line in text.splitlines() if line.startswith("| worse")).split("|")[2]
+    rows = [row.split("|") for row in changes_table(named(better, worse)).splitlines()[4:]]
+    assert [row[1].strip() for row in rows] == [f"[{name}](#{name}) (5 → 50)" for name in ("better", "worse")]
+    assert rows[0][2] == rows[1][2] and rows[0][3] != rows[1][3]
 
 
 def test_the_headline_leaves_out_labels_image_stds_and_single_seeds(flow: Result) -> None:
     conditional = other(flow, "conditional", class_conditional=True)
     assert "Nothing has been measured" in headline(named(conditional))
-    assert "conditional" not in headline(named(flow, conditional))
+    assert headline(named(flow, conditional)) == headline(named(flow))
+    assert changes_table(named(conditional)) == ""
     first = tuple(curve for curve in flow.comparison.curves if curve.seed == 0)
     single = dataclasses.replace(flow.comparison, curves=first)
     assert "Nothing has been measured" in headline(named(dataclasses.replace(flow, comparison=single)))

@@ -4,11 +4,9 @@ import json
 
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.effects import (
-    FEWEST_SEEDS,
     compares_pairings_alone,
     effects_by_pairing,
     few_and_many,
-    summaries,
     vanilla_distance,
 )
 from immiscible_diffusion.evidence.result import Result
@@ -24,7 +22,7 @@ PREDICTED = {
 
 def predictions(results: dict[str, Result]) -> str:
     """The same data, network and steps under several objectives: what pairing does to each."""
-    tables = [_prediction_table(group) for group in _objectives(results)]
+    tables = [_prediction_table(group) for group in differing_in_objective(results) if len(group) > 1]
     opening = (
         "**Does it matter what the network predicts, and at which times it trains?** The same data, network, "
         "steps and images; vanilla's distance and the change against it, few evaluations → many. Paired "
@@ -34,9 +32,9 @@ def predictions(results: dict[str, Result]) -> str:
     return "\n\n".join([opening, *tables]) if tables else ""
 
 
-def least_distances(results: dict[str, Result]) -> list[str]:
-    """A sentence a data set: the best of vanilla and the best of pairing under any objective."""
-    return [_least_of_all(group) for group in _objectives(results)]
+def differing_in_objective(results: dict[str, Result]) -> list[list[Result]]:
+    """Comparisons that differ in their objective alone, without labels and at one image std, in groups."""
+    return [group for group in _alike(results, "objective") if compares_pairings_alone(group[0])]
 
 
 def lengths(results: dict[str, Result]) -> str:
@@ -75,33 +73,7 @@ def _prediction_table(group: list[Result]) -> str:
             f"| [{one.name}](#{one.name}) ({few} → {many}) | {_predicted(one)} "
             f"| {say.number(vanilla[few])} → {say.number(vanilla[many])} | {' | '.join(cells)} |"
         )
-    return "\n".join([*lines, "", _least_of_all(group)])
-
-
-def _least_of_all(group: list[Result]) -> str:
-    """What vanilla and paired training come to when each may choose among the objectives."""
-    counts = set.intersection(*(set(one.comparison.evaluations) for one in group))
-    said = "; ".join(f"at {n} {_least(group, n)}" for n in sorted(counts))
-    return f"Least distance of all objectives on {group[0].comparison.settings['data']}: {said}."
-
-
-def _least(group: list[Result], evaluations: int) -> str:
-    """The best that vanilla and that any pairing does under any of the objectives."""
-    vanilla: list[tuple[float, str, str]] = []
-    paired: list[tuple[float, str, str]] = []
-    for one in group:
-        for summary in summaries(one):
-            own = vanilla if summary.pairing == one.comparison.baseline else paired
-            if len(summary.seeds) >= FEWEST_SEEDS:
-                own.append((summary.distance[evaluations].value, one.name, summary.pairing))
-    if not vanilla or not paired:
-        return f"not measured with {FEWEST_SEEDS} seeds"
-    (distance, name, _), (paired_distance, paired_name, pairing) = min(vanilla), min(paired)
-    # The least of more tries is lower by chance alone.
-    return (
-        f"vanilla {say.number(distance)} ({name}, best of {len(vanilla)}), paired "
-        f"{say.number(paired_distance)} ({paired_name}, `{pairing}`, best of {len(paired)})"
-    )
+    return "\n".join(lines)
 
 
 def _predicted(result: Result) -> str:
@@ -112,15 +84,6 @@ def _predicted(result: Result) -> str:
     if objective["kind"] == "Diffusion":
         return {"epsilon": "noise", "v": "√ᾱ noise − √(1 − ᾱ) image"}[objective["prediction"]]
     return PREDICTED[objective["kind"]]
-
-
-def _objectives(results: dict[str, Result]) -> list[list[Result]]:
-    """Comparisons that differ in their objective alone, without labels and at one image std."""
-    return [
-        group
-        for group in _alike(results, "objective")
-        if len(group) > 1 and compares_pairings_alone(group[0])
-    ]
 
 
 def _alike(results: dict[str, Result], differing: str) -> list[list[Result]]:

@@ -9,7 +9,7 @@ from immiscible_diffusion.comparison import Table, markdown_table
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.answers import answers
 from immiscible_diffusion.evidence.effects import effects, percent_change, summaries
-from immiscible_diffusion.evidence.headline import headline
+from immiscible_diffusion.evidence.headline import changes_table, headline
 from immiscible_diffusion.evidence.latents import latent_section
 from immiscible_diffusion.evidence.listed import listed_comparisons
 from immiscible_diffusion.evidence.paper import paper_rows
@@ -41,7 +41,13 @@ def document(results: dict[str, Result], benchmarks: Path) -> str:
     """The page as Markdown. results: by name. benchmarks: folder of the benchmarks' JSONs."""
     questions = {one.name: one.question for one in listed_comparisons()}
     shown = _in_order(results)
-    parts = [OPENING, "## In short\n", headline(shown), "## What each pairing changes\n"]
+    parts = [
+        OPENING,
+        "## In short\n",
+        headline(shown),
+        changes_table(shown),
+        "## What each pairing changes\n",
+    ]
     parts += [_summary(shown)]
     parts += ["## What the numbers answer\n", answers(shown)]
     parts += ["## The paper's tables and figures\n", _paper(shown, benchmarks)]

@@ -88,10 +88,15 @@ def shown_change(change: Estimate) -> str:
     if change.interval is None:
         return percent(change.value)
     half = 50 * (change.interval.high - change.interval.low)
-    words = f"{100 * change.value:+.0f} ± {half:.0f} %".replace("-", "−")
+    words = f"{_whole(change.value)} ± {half:.0f} %"
     return f"**{words}**" if outcome_of(change) in ("helps", "harms") else words
 
 
 def percent(share: float) -> str:
     """A share as "−18 %"."""
-    return f"{100 * share:+.0f} %".replace("-", "−")
+    return f"{_whole(share)} %"
+
+
+def _whole(share: float) -> str:
+    words = f"{100 * share:+.0f}"
+    return "+0" if words == "-0" else words.replace("-", "−")
