@@ -102,7 +102,6 @@ def train(
 
     from immiscible_diffusion.experiment import Experiment
     from immiscible_diffusion.policy.experiment import PolicyExperiment
-    from immiscible_diffusion.prediction_advice import prediction_advice
     from immiscible_diffusion.processes import leave
     from immiscible_diffusion.runs.loop import Schedule
 
@@ -125,23 +124,11 @@ def train(
     say(said)
     if run.start.step:
         say(f"Going on from step {run.start.step:,}")
-    elif first and (skew := kind.skew(chosen, run.data, run.pairing)) is not None and skew.stands_out:
-        say(
-            f"warning: with {chosen.pairing} the noise alone tells the {kind.condition} ({skew}), and that "
-            f"of sampling will not; --pairing assigned:within permutes noise within a {kind.condition} only"
-        )
-    pretrained = bool(getattr(chosen, "start_from", None))
-    advice = prediction_advice(chosen.objective, chosen.pairing, pretrained)
-    if advice and not run.start.step:
-        say(advice)
-    bar = step_bar(chosen.steps, run.start.step, shown=first)
+    elif first:
+        for advice in _advice(kind, chosen, run):
+            say(advice)
     try:
-        with bar:
-            for done in steps:
-                bar.update()
-                if done.step == chosen.steps or (log_every and done.step % log_every == 0):
-                    rate = f"{chosen.batch_size / done.seconds:,.0f}"
-                    bar.set_postfix({"loss": f"{float(done.loss):.4f}", "images/s": rate}, refresh=False)
+        _walk(steps, chosen, run.start.step, log_every, shown=first)
     except KeyboardInterrupt as stopped:
         said = f"{stopped}. To go on, give the same command with --resume" if str(stopped) else "nothing done"
         say(f"\nStopped: {said} (run folder: {folder}).")
@@ -149,6 +136,30 @@ def train(
     leave(run.accelerator)
     say(f"Run folder: {folder}\nNext: immiscible sample {folder}   or   immiscible evaluate {folder}")
     return None
+
+
+def _advice(kind: "_Kind", chosen: Any, run: Any) -> "Iterator[str]":
+    """What a trainer should know of their pairing before the first step."""
+    from immiscible_diffusion.prediction_advice import prediction_advice
+
+    if (skew := kind.skew(chosen, run.data, run.pairing)) is not None and skew.stands_out:
+        yield (
+            f"warning: with {chosen.pairing} the noise alone tells the {kind.condition} ({skew}), and that "
+            f"of sampling will not; --pairing assigned:within permutes noise within a {kind.condition} only"
+        )
+    pretrained = bool(getattr(chosen, "start_from", None))
+    if advice := prediction_advice(chosen.objective, chosen.pairing, pretrained):
+        yield advice
+
+
+def _walk(steps: "Iterator[TrainingStep]", chosen: Any, begun: int, log_every: int, shown: bool) -> None:
+    """Train to the end under a progress bar."""
+    with step_bar(chosen.steps, begun, shown=shown) as bar:
+        for done in steps:
+            bar.update()
+            if done.step == chosen.steps or (log_every and done.step % log_every == 0):
+                rate = f"{chosen.batch_size / done.seconds:,.0f}"
+                bar.set_postfix({"loss": f"{float(done.loss):.4f}", "images/s": rate}, refresh=False)
 
 
 @dataclass(frozen=True)
