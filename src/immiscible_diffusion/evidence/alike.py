@@ -78,12 +78,15 @@ def _prediction_table(group: list[Result]) -> str:
 
 def _predicted(result: Result) -> str:
     objective = result.comparison.settings["objective"]
+    said = PREDICTED[objective["kind"]]
     if objective.get("logit_mean") is not None:
-        times = f"logit t ~ N({objective['logit_mean']:g}, {objective['logit_std']:g}²)"
-        return f"{PREDICTED[objective['kind']]}, trained at {times}"
+        return f"{said}, trained at logit t ~ N({objective['logit_mean']:g}, {objective['logit_std']:g}²)"
+    if objective.get("log_mean") is not None:
+        mean = f"{objective['log_mean']:g}".replace("-", "−")
+        return f"{said}, trained at ln σ ~ N({mean}, {objective['log_std']:g}²)"
     if objective["kind"] == "Diffusion":
         return {"epsilon": "noise", "v": "√ᾱ noise − √(1 − ᾱ) image"}[objective["prediction"]]
-    return PREDICTED[objective["kind"]]
+    return said
 
 
 def _alike(results: dict[str, Result], differing: str) -> list[list[Result]]:

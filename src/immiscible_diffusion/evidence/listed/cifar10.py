@@ -3,17 +3,26 @@
 import dataclasses
 
 from immiscible_diffusion.comparison import Plan
-from immiscible_diffusion.evidence.listed.comparison import LONGEST, STEPS, WITH_CLASSES, Listed, on_a_cpu
+from immiscible_diffusion.evidence.listed.comparison import (
+    LONGEST,
+    NOISIEST,
+    STEPS,
+    WITH_CLASSES,
+    Listed,
+    on_a_cpu,
+)
 from immiscible_diffusion.experiment import Experiment
-from immiscible_diffusion.objectives import Diffusion
+from immiscible_diffusion.objectives import EDM, Diffusion
 
 
 def comparisons() -> tuple[Listed, ...]:
     """All of them, in the order of their worth."""
-    flow, ddim = _experiment("flow"), _experiment("ddim")
+    flow, ddim, edm = (_experiment(kind) for kind in ("flow", "ddim", "edm"))
     main = Plan(LONGEST, seeds=3, points=2, count=1000, features="resnet")
     # Sampling at 50 evaluations takes as long as a third of the training.
-    fewest = dataclasses.replace(main, pairings=LONGEST[:2], evaluations=(5, 20))
+    few = dataclasses.replace(main, evaluations=(5, 20))
+    paper = dataclasses.replace(few, pairings=("independent", "nearest:8"))
+    batch = dataclasses.replace(few, pairings=("independent", "assigned"))
     return (
         Listed(
             "cifar10-flow",
@@ -25,26 +34,33 @@ def comparisons() -> tuple[Listed, ...]:
             "cifar10-ddim",
             "DDIM on the paper's data with a network that a CPU can begin to train.",
             ddim,
-            fewest,
+            paper,
         ),
         Listed(
             "cifar10-ddim-v",
             "DDIM that predicts v, on the paper's data.",
             dataclasses.replace(ddim, objective=Diffusion(prediction="v")),
-            fewest,
+            paper,
+        ),
+        Listed("cifar10-edm", "EDM on the paper's data.", edm, batch),
+        Listed(
+            "cifar10-edm-noisiest",
+            "EDM trained where noise is higher, on the paper's data.",
+            dataclasses.replace(edm, objective=EDM(log_mean=NOISIEST)),
+            batch,
         ),
         Listed(
             "cifar10-consistency",
             "Consistency training on the paper's data with a network that a CPU can begin to train.",
             _experiment("consistency"),
-            dataclasses.replace(main, pairings=STEPS, evaluations=(1, 2, 4), judged_at=1),
+            dataclasses.replace(main, pairings=STEPS[:2], evaluations=(1, 2, 4), judged_at=1),
         ),
         Listed(
             "cifar10-conditional",
             "Flow matching on the paper's data told apart by class: are 3,072 pixels enough for the class "
             "not to matter?",
             dataclasses.replace(flow, class_conditional=True),
-            dataclasses.replace(main, pairings=WITH_CLASSES, evaluations=(5, 20), points=1),
+            dataclasses.replace(few, pairings=WITH_CLASSES, points=1),
         ),
     )
 

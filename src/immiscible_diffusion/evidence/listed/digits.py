@@ -3,9 +3,17 @@
 import dataclasses
 
 from immiscible_diffusion.comparison import Plan
-from immiscible_diffusion.evidence.listed.comparison import COARSE, LONGEST, STEPS, WITH_CLASSES, Listed
+from immiscible_diffusion.evidence.listed.comparison import (
+    COARSE,
+    LONGEST,
+    NOISIER,
+    NOISIEST,
+    STEPS,
+    WITH_CLASSES,
+    Listed,
+)
 from immiscible_diffusion.experiments import named_experiment
-from immiscible_diffusion.objectives import Diffusion, FlowMatching
+from immiscible_diffusion.objectives import EDM, Diffusion, FlowMatching
 
 DIGITS = (
     "independent",
@@ -60,6 +68,19 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-edm",
             "EDM, whose network predicts images where noise is high and noise where it is low.",
             edm,
+            main,
+            again=2000,
+        ),
+        Listed(
+            "digits-edm-noisier",
+            "EDM trained where noise is higher, which suits vanilla best.",
+            dataclasses.replace(edm, objective=EDM(log_mean=NOISIER)),
+            main,
+        ),
+        Listed(
+            "digits-edm-noisiest",
+            "EDM trained where noise is higher still: does pairing move the levels to train at?",
+            dataclasses.replace(edm, objective=EDM(log_mean=NOISIEST)),
             main,
             again=2000,
         ),

@@ -3,9 +3,17 @@
 import dataclasses
 
 from immiscible_diffusion.comparison import Plan
-from immiscible_diffusion.evidence.listed.comparison import COARSE, LONGEST, STEPS, Listed, on_a_cpu
+from immiscible_diffusion.evidence.listed.comparison import (
+    COARSE,
+    LONGEST,
+    NOISIER,
+    NOISIEST,
+    STEPS,
+    Listed,
+    on_a_cpu,
+)
 from immiscible_diffusion.experiment import Experiment
-from immiscible_diffusion.objectives import Diffusion, FlowMatching
+from immiscible_diffusion.objectives import EDM, Diffusion, FlowMatching
 
 LARGER = (
     "independent",
@@ -25,7 +33,7 @@ LARGER = (
 
 def comparisons() -> tuple[Listed, ...]:
     """All of them, in the order of their worth."""
-    flow, ddim = _experiment("flow"), _experiment("ddim")
+    flow, ddim, edm = (_experiment(kind) for kind in ("flow", "ddim", "edm"))
     every = Plan(LARGER, seeds=3, points=2, count=2000)
     main = dataclasses.replace(every, pairings=LONGEST)
     return (
@@ -55,7 +63,19 @@ def comparisons() -> tuple[Listed, ...]:
             dataclasses.replace(ddim, objective=Diffusion(prediction="v")),
             main,
         ),
-        Listed("fashion-mnist-edm", "EDM on 784 pixels.", _experiment("edm"), main),
+        Listed("fashion-mnist-edm", "EDM on 784 pixels.", edm, main),
+        Listed(
+            "fashion-mnist-edm-noisier",
+            "EDM trained where noise is higher, on 784 pixels.",
+            dataclasses.replace(edm, objective=EDM(log_mean=NOISIER)),
+            main,
+        ),
+        Listed(
+            "fashion-mnist-edm-noisiest",
+            "EDM trained where noise is higher still, on 784 pixels.",
+            dataclasses.replace(edm, objective=EDM(log_mean=NOISIEST)),
+            main,
+        ),
         Listed(
             "fashion-mnist-consistency",
             "Consistency training on 784 pixels.",
