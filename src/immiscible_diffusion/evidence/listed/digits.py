@@ -47,6 +47,7 @@ def comparisons() -> tuple[Listed, ...]:
     main = dataclasses.replace(every, pairings=LONGEST)
     long = dataclasses.replace(main, seeds=3, points=5)
     with_classes = Plan(WITH_CLASSES, seeds=5, points=2)
+    within = dataclasses.replace(with_classes, pairings=("independent", "assigned:within"))
     return (
         Listed(
             "digits-flow",
@@ -115,6 +116,18 @@ def comparisons() -> tuple[Listed, ...]:
             "The same for EDM, where pairing helps most without a class.",
             dataclasses.replace(edm, class_conditional=True),
             with_classes,
+        ),
+        Listed(
+            "digits-conditional-edm-noisier",
+            "EDM with classes, trained where noise is higher.",
+            dataclasses.replace(edm, class_conditional=True, objective=EDM(log_mean=NOISIER)),
+            within,
+        ),
+        Listed(
+            "digits-conditional-edm-noisiest",
+            "EDM with classes, trained where noise is higher still.",
+            dataclasses.replace(edm, class_conditional=True, objective=EDM(log_mean=NOISIEST)),
+            within,
         ),
         Listed(
             "digits-consistency",
