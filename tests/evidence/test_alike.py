@@ -66,12 +66,33 @@ def test_what_diffusion_predicts_is_said(flow: Result) -> None:
         assert words in predictions(named(flow, other(flow, "digits-ddim", objective=objective)))
 
 
-def test_only_pairings_that_all_have_are_columns(flow: Result) -> None:
+def test_the_times_and_levels_of_training_are_said(flow: Result) -> None:
+    usual = {"kind": "EDM", "log_mean": -1.2, "log_std": 1.2}
+    edm = other(flow, "digits-edm", objective=usual)
+    logit = other(flow, "logit", objective={"kind": "FlowMatching", "logit_mean": 1.0, "logit_std": 1.0})
+    page = predictions(named(edm, logit))
+    assert ", trained at ln σ ~ N(−1.2, 1.2²) |" in page and ", trained at logit t ~ N(1, 1²) |" in page
+
+
+def test_one_evaluation_is_not_set_beside_five(flow: Result) -> None:
+    consistency = read_results(ROOT / "results")["digits-consistency"]
+    alike = {**flow.comparison.settings, "objective": consistency.comparison.settings["objective"]}
+    del alike["name"]
+    assert predictions(named(flow, other(consistency, "digits-consistency", **alike))) == ""
+    assert predictions(named(flow, other(flow, "digits-consistency", **alike))) != ""
+
+
+def test_only_pairings_that_most_have_are_columns(flow: Result) -> None:
     few = tuple(c for c in flow.comparison.curves if c.pairing in ("independent", "assigned"))
     edm = other(flow, "digits-edm", objective={"kind": "EDM"})
     edm = dataclasses.replace(edm, comparison=dataclasses.replace(edm.comparison, curves=few))
     head = next(line for line in predictions(named(flow, edm)).splitlines() if "predicts" in line[2:40])
     assert head == "| comparison (evaluations) | predicts | vanilla | `assigned` |"
+    several = named(
+        flow, other(flow, "digits-ddim", objective={"kind": "FlowMatching", "logit_mean": None}), edm
+    )
+    row = next(line for line in predictions(several).splitlines() if line.startswith("| [digits-edm]"))
+    assert row.count("|  |") > 3  # what it alone lacks is left open
 
 
 def test_a_longer_run_is_set_beside_the_shorter(flow: Result) -> None:

@@ -140,7 +140,7 @@ def train(
 
 def _advice(kind: "_Kind", chosen: Any, run: Any) -> "Iterator[str]":
     """What a trainer should know of their pairing before the first step."""
-    from immiscible_diffusion.prediction_advice import prediction_advice
+    from immiscible_diffusion.training_advice import training_advice
 
     if (skew := kind.skew(chosen, run.data, run.pairing)) is not None and skew.stands_out:
         yield (
@@ -148,7 +148,7 @@ def _advice(kind: "_Kind", chosen: Any, run: Any) -> "Iterator[str]":
             f"of sampling will not; --pairing assigned:within permutes noise within a {kind.condition} only"
         )
     pretrained = bool(getattr(chosen, "start_from", None))
-    if advice := prediction_advice(chosen.objective, chosen.pairing, pretrained):
+    if advice := training_advice(chosen.objective, chosen.pairing, pretrained):
         yield advice
 
 

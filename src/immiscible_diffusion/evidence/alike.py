@@ -1,6 +1,7 @@
 """Comparisons that differ in one thing: what the network predicts, at which times, or for how long."""
 
 import json
+from collections import Counter
 
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.effects import (
@@ -33,8 +34,12 @@ def predictions(results: dict[str, Result]) -> str:
 
 
 def differing_in_objective(results: dict[str, Result]) -> list[list[Result]]:
-    """Comparisons that differ in their objective alone, without labels and at one image std, in groups."""
-    return [group for group in _alike(results, "objective") if compares_pairings_alone(group[0])]
+    """Comparisons that differ in their objective alone, without labels and at one image std, in groups.
+
+    Consistency models are no part of them: their images take one evaluation, not five.
+    """
+    several = {name: result for name, result in results.items() if result.comparison.evaluations[0] > 1}
+    return [group for group in _alike(several, "objective") if compares_pairings_alone(group[0])]
 
 
 def lengths(results: dict[str, Result]) -> str:
@@ -60,15 +65,16 @@ def lengths(results: dict[str, Result]) -> str:
 
 def _prediction_table(group: list[Result]) -> str:
     by = [effects_by_pairing(one) for one in group]
-    shared = [pairing for pairing in by[0] if all(pairing in found for found in by)]
+    tried = Counter(pairing for found in by for pairing in found)
+    columns = [pairing for pairing, count in tried.items() if 2 * count > len(group)]
     lines = [
-        "| comparison (evaluations) | predicts | vanilla | " + " | ".join(f"`{p}`" for p in shared) + " |",
-        "|---|---|---:|" + "---:|" * len(shared),
+        "| comparison (evaluations) | predicts | vanilla | " + " | ".join(f"`{p}`" for p in columns) + " |",
+        "|---|---|---:|" + "---:|" * len(columns),
     ]
     for one, found in zip(group, by, strict=True):
         few, *_, many = one.comparison.evaluations
         vanilla = vanilla_distance(one)
-        cells = [few_and_many(found[pairing]) for pairing in shared]
+        cells = [few_and_many(found[pairing]) if pairing in found else "" for pairing in columns]
         lines.append(
             f"| [{one.name}](#{one.name}) ({few} → {many}) | {_predicted(one)} "
             f"| {say.number(vanilla[few])} → {say.number(vanilla[many])} | {' | '.join(cells)} |"
@@ -78,15 +84,17 @@ def _prediction_table(group: list[Result]) -> str:
 
 def _predicted(result: Result) -> str:
     objective = result.comparison.settings["objective"]
-    said = PREDICTED[objective["kind"]]
-    if objective.get("logit_mean") is not None:
-        return f"{said}, trained at logit t ~ N({objective['logit_mean']:g}, {objective['logit_std']:g}²)"
-    if objective.get("log_mean") is not None:
-        mean = f"{objective['log_mean']:g}".replace("-", "−")
-        return f"{said}, trained at ln σ ~ N({mean}, {objective['log_std']:g}²)"
     if objective["kind"] == "Diffusion":
         return {"epsilon": "noise", "v": "√ᾱ noise − √(1 − ᾱ) image"}[objective["prediction"]]
-    return said
+    for setting, level in (("logit_mean", "logit t"), ("log_mean", "ln σ")):
+        if (mean := objective.get(setting)) is not None:
+            std = objective[setting.replace("mean", "std")]
+            return f"{PREDICTED[objective['kind']]}, trained at {level} ~ N({_number(mean)}, {_number(std)}²)"
+    return PREDICTED[objective["kind"]]
+
+
+def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
 
 
 def _alike(results: dict[str, Result], differing: str) -> list[list[Result]]:
