@@ -105,6 +105,12 @@ def comparisons() -> tuple[Listed, ...]:
         ),
         Listed("digits-ddim-long", "The same for DDIM.", dataclasses.replace(ddim, steps=5000), long),
         Listed(
+            "digits-edm-long",
+            "The same for EDM trained where noise is high, where pairing gains most.",
+            dataclasses.replace(edm, objective=EDM(log_mean=NOISIEST), steps=5000),
+            dataclasses.replace(long, pairings=("independent", "assigned")),
+        ),
+        Listed(
             "digits-conditional",
             "Flow matching on digits told apart by class: does assignment harm where there is a condition, "
             "and does assigning within the class mend it?",
