@@ -17,7 +17,7 @@ compare_module = importlib.import_module("immiscible_diffusion.cli.compare")
 def test_the_objectives_settings_are_replaced_alone() -> None:
     assert chosen_experiment("digits-ddim", Settings(prediction="v", steps=3)).objective == Diffusion("v")
     chosen = chosen_experiment("digits-edm", Settings(sigma_data=0.7, steps=3))
-    assert chosen.objective == EDM(sigma_data=0.7) and chosen.steps == 3
+    assert chosen.objective == EDM(sigma_data=0.7, log_mean=0.0) and chosen.steps == 3
     assert chosen_experiment("digits-flow", Settings(image_std=2.0)).image_std == 2.0
 
 
@@ -37,7 +37,7 @@ def test_sigma_data_follows_the_scale_of_the_images_unless_given() -> None:
         sigma_data=2.0
     )
     given = Settings(image_std=2.0, sigma_data=0.5)
-    assert chosen_experiment("digits-edm", given).objective == EDM(sigma_data=0.5)
+    assert chosen_experiment("digits-edm", given).objective == EDM(sigma_data=0.5, log_mean=0.0)
     with pytest.raises(ValueError, match=r"image_std must be greater than 0, got -1\.0"):
         chosen_experiment("digits-edm", Settings(image_std=-1.0))
 
@@ -46,7 +46,9 @@ def test_a_comparison_of_scales_changes_sigma_data_with_them() -> None:
     experiment = chosen_experiment("digits-edm", Settings())
     plan = Plan(("independent", "assigned"), image_stds=(0.5, 2.0))
     trained = variants(experiment, plan).values()
-    assert [one.objective for one in trained] == [EDM()] * 2 + [EDM(sigma_data=2.0)] * 2
+    assert [one.objective for one in trained] == [EDM(log_mean=0.0)] * 2 + [
+        EDM(sigma_data=2.0, log_mean=0.0)
+    ] * 2
     assert [one.image_std for one in trained] == [0.5, 0.5, 2.0, 2.0]
 
 
