@@ -143,6 +143,9 @@ def test_the_headline_counts_what_stands_out(flow: Result) -> None:
     for verdict in verdicts:
         for count in ("few", "many"):
             assert f"at {count} evaluations better in 1 and worse in 1 of 2 comparisons (median " in verdict
+        # A third of vanilla's distance is below its best at the first measurement, three times it never is.
+        assert verdict.endswith("vanilla's best distance is reached in fewer steps in 1 (4.00×)"), verdict
+    assert headline(named(worse)).count("is reached in fewer steps in none") == 3
     rows = [row.split("|") for row in changes_table(named(better, worse)).splitlines()[4:]]
     assert [row[1].strip() for row in rows] == [f"[{name}](#{name}) (5 → 50)" for name in ("better", "worse")]
     assert rows[0][2] == rows[1][2] and rows[0][3] != rows[1][3]

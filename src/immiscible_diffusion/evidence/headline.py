@@ -12,6 +12,7 @@ from immiscible_diffusion.evidence.effects import (
     effects_by_pairing,
     few_and_many,
     percent,
+    summaries,
     vanilla_distance,
 )
 from immiscible_diffusion.evidence.result import Result
@@ -37,7 +38,9 @@ def headline(results: dict[str, Result]) -> str:
     said += ["Objective by objective, against vanilla, beyond seed noise:\n"]
     for pairing in columns:
         changes = [by[pairing] for by in found.values() if pairing in by]
-        said.append(f"- `{pairing}`: {_verdict(changes, 0, 'few')}; {_verdict(changes, -1, 'many')}")
+        verdicts = f"{_verdict(changes, 0, 'few')}; {_verdict(changes, -1, 'many')}"
+        sooner = _sooner([results[name] for name, by in found.items() if pairing in by], pairing)
+        said.append(f"- `{pairing}`: {verdicts}; {sooner}")
     return "\n".join(said) + "\n"
 
 
@@ -95,4 +98,21 @@ def _verdict(changes: list[list[Effect]], place: int, name: str) -> str:
     return (
         f"at {name} evaluations better in {helps} and worse in {harms} of {len(chosen)} comparisons "
         f"(median {middle})"
+    )
+
+
+def _sooner(results: list[Result], pairing: str) -> str:
+    """In how many comparisons the pairing needs fewer steps than vanilla to vanilla's best distance."""
+    ratios = [
+        summary.reach[result.comparison.judged_at].speed_up
+        for result in results
+        for summary in summaries(result)
+        if summary.pairing == pairing
+    ]
+    ahead = [ratio.value for ratio in ratios if ratio.interval is not None and ratio.interval.low > 1]
+    if not ahead:
+        return "vanilla's best distance is reached in fewer steps in none"
+    span = say.listed([say.speed_up(value) for value in dict.fromkeys((min(ahead), max(ahead)))])
+    return (
+        f"vanilla's best distance is reached in fewer steps in {len(ahead)} ({span.replace(' and ', ' to ')})"
     )
