@@ -17,7 +17,7 @@ from immiscible_diffusion.evidence.pictures import curves_picture, effects_pictu
 from immiscible_diffusion.evidence.result import Result
 
 MARKS = ("<!-- headline -->", "<!-- /headline -->")
-FEATURED = "digits-edm-noisiest"  # whose curves the README shows
+FEATURED = "digits-edm-long"  # whose curves the README shows
 OPENING = """\
 # Results
 
