@@ -5,10 +5,10 @@ from collections import Counter
 
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.effects import (
+    change_row,
     compares_pairings_alone,
     effects_by_pairing,
     few_and_many,
-    vanilla_distance,
 )
 from immiscible_diffusion.evidence.result import Result
 
@@ -72,13 +72,8 @@ def _prediction_table(group: list[Result]) -> str:
         "|---|---|---:|" + "---:|" * len(columns),
     ]
     for one, found in zip(group, by, strict=True):
-        few, *_, many = one.comparison.evaluations
-        vanilla = vanilla_distance(one)
-        cells = [few_and_many(found[pairing]) if pairing in found else "" for pairing in columns]
-        lines.append(
-            f"| [{one.name}](#{one.name}) ({few} → {many}) | {_predicted(one)} "
-            f"| {say.number(vanilla[few])} → {say.number(vanilla[many])} | {' | '.join(cells)} |"
-        )
+        head, cells = change_row(one, found, columns)
+        lines.append(f"| {head} | {_predicted(one)} | {cells} |")
     return "\n".join(lines)
 
 

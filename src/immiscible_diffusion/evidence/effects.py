@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from immiscible_diffusion.comparison import Estimate, Summary, mean_over_seeds, summarize
+from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison.verdicts import Outcome, outcome_of
 from immiscible_diffusion.evidence.result import Result
 
@@ -74,6 +75,15 @@ def vanilla_distance(result: Result) -> dict[int, float]:
     """The baseline's mean distance at the last step, by number of evaluations."""
     first = summaries(result)[0]
     return {n: first.distance[n].value for n in result.comparison.evaluations}
+
+
+def change_row(result: Result, found: dict[str, list[Effect]], columns: list[str]) -> tuple[str, str]:
+    """A comparison's head with its evaluations, and the cells of vanilla and of each pairing of `columns`."""
+    few, *_, many = result.comparison.evaluations
+    vanilla = vanilla_distance(result)
+    cells = [f"{say.number(vanilla[few])} → {say.number(vanilla[many])}"]
+    cells += [few_and_many(found[pairing]) if pairing in found else "" for pairing in columns]
+    return f"[{result.name}](#{result.name}) ({few} → {many})", " | ".join(cells)
 
 
 def percent_change(effect: Effect) -> str:

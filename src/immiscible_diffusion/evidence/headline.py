@@ -8,12 +8,11 @@ from immiscible_diffusion.evidence.best import best_of_objectives
 from immiscible_diffusion.evidence.effects import (
     FEWEST_SEEDS,
     Effect,
+    change_row,
     compares_pairings_alone,
     effects_by_pairing,
-    few_and_many,
     percent,
     summaries,
-    vanilla_distance,
 )
 from immiscible_diffusion.evidence.result import Result
 
@@ -57,11 +56,8 @@ def changes_table(results: dict[str, Result]) -> str:
     for name, by in found.items():
         if not any(pairing in by for pairing in columns):
             continue
-        few, *_, many = results[name].comparison.evaluations
-        vanilla = vanilla_distance(results[name])
-        cells = [f"{say.number(vanilla[few])} → {say.number(vanilla[many])}"]
-        cells += [few_and_many(by[pairing]) if pairing in by else "" for pairing in columns]
-        lines.append(f"| [{name}](#{name}) ({few} → {many}) | {' | '.join(cells)} |")
+        head, cells = change_row(results[name], by, columns)
+        lines.append(f"| {head} | {cells} |")
     return "\n".join(lines) + "\n" if columns else ""
 
 
