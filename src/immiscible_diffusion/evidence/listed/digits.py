@@ -69,7 +69,8 @@ def comparisons() -> tuple[Listed, ...]:
         ),
         Listed(
             "digits-edm",
-            "EDM at its own noise levels; its network predicts images where noise is high, noise where it is low.",
+            "EDM at its own noise levels; its network predicts images where noise is high, noise where it is "
+            "low.",
             edm,
             main,
             again=2000,
