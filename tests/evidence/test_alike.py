@@ -119,7 +119,9 @@ def test_every_column_is_the_least_of_as_many_objectives(flow: Result) -> None:
     edm = other(flow, "digits-edm", 0.01, objective={"kind": "EDM"})
     v = other(flow, "digits-ddim-v", 0.5, objective={"kind": "Diffusion", "prediction": "v"})
     rows = [row.split("|") for row in best_of_objectives(named(flow, edm, v), assigned).splitlines()[2:]]
-    assert [row[1].strip() for row in rows] == [f"digits (3 objectives), {n}" for n in (5, 20, 50)]
+    assert [row[1].strip() for row in rows] == [
+        f"digits, 1,000 steps (3 objectives), {n}" for n in (5, 20, 50)
+    ]
     # The paired one is the hundredth that was made up; vanilla is the same under all.
     cells = [[re.fullmatch(r" ([\d.]+) ± [\d.]+ \(([a-z-]+)\) ", cell) for cell in row[2:4]] for row in rows]
     for vanilla, paired in cells:
@@ -128,10 +130,22 @@ def test_every_column_is_the_least_of_as_many_objectives(flow: Result) -> None:
     edm = dataclasses.replace(edm, comparison=dataclasses.replace(edm.comparison, curves=few))
     assert "(3 objectives)" in best_of_objectives(named(flow, edm, v), assigned)
     assert "(2 objectives)" in best_of_objectives(named(flow, edm, v), nearest)
-    assert best_of_objectives(named(edm), nearest) == ""
+    for alone in (named(edm), named(edm, dataclasses.replace(edm, name="digits-edm-twice"))):
+        rows = best_of_objectives(alone, nearest).splitlines()[2:]
+        assert len(rows) == 3 and all(row.endswith(") |  |") for row in rows)  # what ran, nothing for nearest
     first = tuple(curve for curve in flow.comparison.curves if curve.seed == 0)
     single = dataclasses.replace(flow, comparison=dataclasses.replace(flow.comparison, curves=first))
     assert best_of_objectives(named(single), assigned) == ""
+    vanilla = tuple(curve for curve in flow.comparison.curves if curve.pairing == "independent")
+    unpaired = dataclasses.replace(flow, comparison=dataclasses.replace(flow.comparison, curves=vanilla))
+    assert best_of_objectives(named(unpaired), assigned) == ""
+
+
+def test_longer_training_has_rows_of_its_own(flow: Result) -> None:
+    longer = other(flow, "digits-flow-long", 0.5, steps=5000)
+    rows = best_of_objectives(named(flow, longer), ["assigned"]).splitlines()[2:]
+    lengths = [row.split(" steps (1 objective)")[0].removeprefix("| digits, ") for row in rows]
+    assert lengths == ["1,000"] * 3 + ["5,000"] * 3
 
 
 def test_the_headline_counts_what_stands_out(flow: Result) -> None:

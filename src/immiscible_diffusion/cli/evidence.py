@@ -54,10 +54,12 @@ def show(results: Path = Path("results")) -> None:
     from immiscible_diffusion.evidence import listed_comparisons, read_results
 
     found = read_results(results)
-    for listed in listed_comparisons():
+    listing = listed_comparisons()
+    width = max(len(listed.name) for listed in listing)
+    for listed in listing:
         total = len(listed.runs())
         done = len(found[listed.name].comparison.curves) if listed.name in found else 0
-        print(f"{listed.name:28} {done:3} of {total:3}  {listed.question}")
+        print(f"{listed.name:{width}} {done:3} of {total:3}  {listed.question}")
 
 
 def write(

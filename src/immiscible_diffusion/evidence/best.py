@@ -6,24 +6,33 @@ from immiscible_diffusion.evidence.alike import differing_in_objective
 from immiscible_diffusion.evidence.effects import FEWEST_SEEDS, summaries
 from immiscible_diffusion.evidence.result import Result
 
+BASELINE = "vanilla"
+
 
 def best_of_objectives(results: dict[str, Result], pairings: list[str]) -> str:
     """A table: data and evaluations down, vanilla and `pairings` across, each the least over the objectives.
 
     Only objectives under which all of them ran with `FEWEST_SEEDS` seeds or more count, so that every column
-    is the least of as many tries. "" where there are none.
+    is the least of as many tries; where there is none, those pairings that ran under every objective stand
+    beside vanilla. "" where there are none either.
     """
     lines = []
     for group in differing_in_objective(results):
-        whole = {one.name: found for one in group if (found := _all_of(one, pairings))}
-        if not whole:
+        whole, columns = _comparable(group, pairings)
+        if not columns:
             continue
-        counts = set.intersection(*(set(found[0].distance) for found in whole.values()))
-        data = group[0].comparison.settings["data"]
+        counts = set.intersection(*(set(found[BASELINE].distance) for found in whole.values()))
+        settings = group[0].comparison.settings
+        data = settings["data"]
         tries = f"{len(whole)} objective{'' if len(whole) == 1 else 's'}"
         for n in sorted(counts):
-            cells = [_least(whole, column, n, f"{data}-") for column in range(1 + len(pairings))]
-            lines.append(f"| {data} ({tries}), {n} | {' | '.join(cells)} |")
+            cells = [
+                _least(whole, column, n, f"{data}-") if column in columns else ""
+                for column in (BASELINE, *pairings)
+            ]
+            lines.append(
+                f"| {data}, {say.steps(settings['steps'])} steps ({tries}), {n} | {' | '.join(cells)} |"
+            )
     head = [
         "| data, evaluations | vanilla | " + " | ".join(f"`{pairing}`" for pairing in pairings) + " |",
         "|---|" + "---:|" * (1 + len(pairings)),
@@ -31,16 +40,23 @@ def best_of_objectives(results: dict[str, Result], pairings: list[str]) -> str:
     return "\n".join([*head, *lines]) + "\n" if lines else ""
 
 
-def _all_of(result: Result, pairings: list[str]) -> list[Summary]:
-    """Vanilla's summary and those of the pairings; none where one is missing or has too few seeds."""
+def _comparable(group: list[Result], pairings: list[str]) -> tuple[dict[str, dict[str, Summary]], list[str]]:
+    """Summaries of the comparisons that count, by name and pairing, and the pairings to show of them."""
+    ran = {one.name: found for one in group if BASELINE in (found := _enough(one))}
+    whole = {name: found for name, found in ran.items() if set(pairings) <= set(found)}
+    ran = whole or ran
+    shared = [pairing for pairing in pairings if all(pairing in found for found in ran.values())]
+    return ran, [BASELINE, *shared] if ran and shared else []
+
+
+def _enough(result: Result) -> dict[str, Summary]:
+    """Summaries with `FEWEST_SEEDS` seeds or more by pairing, vanilla's by `BASELINE`."""
     vanilla, *others = summaries(result)
-    by = {summary.pairing: summary for summary in others}
-    found = [vanilla, *(by[pairing] for pairing in pairings if pairing in by)]
-    enough = all(len(summary.seeds) >= FEWEST_SEEDS for summary in found)
-    return found if enough and len(found) == 1 + len(pairings) else []
+    named = {BASELINE: vanilla} | {summary.pairing: summary for summary in others}
+    return {name: summary for name, summary in named.items() if len(summary.seeds) >= FEWEST_SEEDS}
 
 
-def _least(whole: dict[str, list[Summary]], column: int, evaluations: int, prefix: str) -> str:
+def _least(whole: dict[str, dict[str, Summary]], column: str, evaluations: int, prefix: str) -> str:
     name = min(whole, key=lambda one: whole[one][column].distance[evaluations].value)
     distance = say.mean_with_interval(whole[name][column].distance[evaluations])
     return f"{distance} ({name.removeprefix(prefix)})"
