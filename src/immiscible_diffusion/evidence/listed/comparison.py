@@ -10,7 +10,6 @@ from immiscible_diffusion.experiments import named_experiment
 COARSE = "nearest:8:coarse2:rescaled"
 LONGEST = ("independent", "nearest:8", "assigned", COARSE)  # what the largest and longest runs have time for
 STEPS = ("independent", "nearest:4", "assigned", COARSE)  # of consistency models; 4 is the paper's k
-WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", COARSE)
 NOISIER, NOISIEST = -0.6, 0.0  # EDM's log_mean, whose own is -1.2
 FEWER_SEEDS = 3
 

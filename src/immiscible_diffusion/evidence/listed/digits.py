@@ -9,7 +9,6 @@ from immiscible_diffusion.evidence.listed.comparison import (
     NOISIER,
     NOISIEST,
     STEPS,
-    WITH_CLASSES,
     Listed,
 )
 from immiscible_diffusion.experiments import named_experiment
@@ -38,6 +37,7 @@ DIGITS_TOO = (
     "assigned:until50",
     "nearest:8:from50",
 )
+WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", COARSE)
 
 
 def comparisons() -> tuple[Listed, ...]:
@@ -47,7 +47,7 @@ def comparisons() -> tuple[Listed, ...]:
     edm = dataclasses.replace(edm, objective=EDM())  # at its own noise levels
     every = Plan(DIGITS + DIGITS_TOO, seeds=5, points=4, count=2000)
     main = dataclasses.replace(every, pairings=LONGEST)
-    long = dataclasses.replace(main, seeds=3, points=5)
+    long = dataclasses.replace(main, seeds=3, points=5, pairings=("independent", "assigned"))
     with_classes = Plan(WITH_CLASSES, seeds=5, points=2)
     within = dataclasses.replace(with_classes, pairings=("independent", "assigned:within"))
     return (
@@ -104,14 +104,14 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-flow-long",
             "Does longer training change the verdict? Flow matching on 64 pixels, five times the steps.",
             dataclasses.replace(flow, steps=5000),
-            long,
+            dataclasses.replace(long, pairings=("independent", "nearest:8", "assigned")),
         ),
         Listed("digits-ddim-long", "The same for DDIM.", dataclasses.replace(ddim, steps=5000), long),
         Listed(
             "digits-edm-long",
             "The same for EDM trained where noise is high, where pairing gains most.",
             dataclasses.replace(edm, objective=noisiest, steps=5000),
-            dataclasses.replace(long, pairings=("independent", "assigned")),
+            long,
         ),
         Listed(
             "digits-conditional",

@@ -13,7 +13,7 @@ from immiscible_diffusion.evidence.listed.comparison import (
     on_a_cpu,
 )
 from immiscible_diffusion.experiment import Experiment
-from immiscible_diffusion.objectives import EDM, Diffusion, FlowMatching
+from immiscible_diffusion.objectives import EDM, Diffusion
 
 LARGER = (
     "independent",
@@ -36,6 +36,8 @@ def comparisons() -> tuple[Listed, ...]:
     flow, ddim, edm = (_experiment(kind) for kind in ("flow", "ddim", "edm"))
     every = Plan(LARGER, seeds=3, points=2, count=2000)
     main = dataclasses.replace(every, pairings=LONGEST)
+    batch = dataclasses.replace(every, pairings=("independent", "assigned"))
+    long = dataclasses.replace(batch, points=5)
     return (
         Listed(
             "fashion-mnist-flow",
@@ -45,18 +47,6 @@ def comparisons() -> tuple[Listed, ...]:
             again=1000,
         ),
         Listed("fashion-mnist-ddim", "DDIM on 784 pixels.", ddim, every, again=1000),
-        Listed(
-            "fashion-mnist-flow-logit1",
-            "Flow matching trained more where noise is high, on 784 pixels.",
-            dataclasses.replace(flow, objective=FlowMatching(logit_mean=1.0)),
-            main,
-        ),
-        Listed(
-            "fashion-mnist-flow-logit0",
-            "Flow matching trained most where noise and image are even, on 784 pixels.",
-            dataclasses.replace(flow, objective=FlowMatching(logit_mean=0.0)),
-            main,
-        ),
         Listed(
             "fashion-mnist-ddim-v",
             "DDIM that predicts v, on 784 pixels.",
@@ -68,13 +58,25 @@ def comparisons() -> tuple[Listed, ...]:
             "fashion-mnist-edm-noisier",
             "EDM trained where noise is higher, on 784 pixels.",
             dataclasses.replace(edm, objective=EDM(log_mean=NOISIER)),
-            main,
+            batch,
         ),
         Listed(
             "fashion-mnist-edm-noisiest",
             "EDM trained where noise is higher still, on 784 pixels.",
             dataclasses.replace(edm, objective=EDM(log_mean=NOISIEST)),
             main,
+        ),
+        Listed(
+            "fashion-mnist-edm-long",
+            "EDM at its own noise levels, which suit vanilla best, in five times the steps.",
+            dataclasses.replace(edm, steps=5000),
+            long,
+        ),
+        Listed(
+            "fashion-mnist-edm-noisiest-long",
+            "EDM where noise is higher still, which suits pairing best, in five times the steps.",
+            dataclasses.replace(edm, objective=EDM(log_mean=NOISIEST), steps=5000),
+            long,
         ),
         Listed(
             "fashion-mnist-consistency",
