@@ -57,9 +57,10 @@ def show(results: Path = Path("results")) -> None:
     listing = listed_comparisons()
     width = max(len(listed.name) for listed in listing)
     for listed in listing:
-        total = len(listed.runs())
-        done = len(found[listed.name].comparison.curves) if listed.name in found else 0
-        print(f"{listed.name:{width}} {done:3} of {total:3}  {listed.question}")
+        wanted = {(pairing, one.seed) for pairing, one in listed.runs()}
+        curves = found[listed.name].comparison.curves if listed.name in found else ()
+        done = len(wanted & {(curve.pairing, curve.seed) for curve in curves})
+        print(f"{listed.name:{width}} {done:3} of {len(wanted):3}  {listed.question}")
 
 
 def write(
