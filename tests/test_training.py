@@ -13,7 +13,8 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.networks import build_network
 from immiscible_diffusion.objectives import FlowMatching
-from immiscible_diffusion.pairing import Independent
+from immiscible_diffusion.pairing import Above, Independent
+from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.runs.checkpoints import newest_checkpoint
 from immiscible_diffusion.runs.images import advance, open_run
 from immiscible_diffusion.runs.loop import averaged
@@ -174,6 +175,31 @@ def test_the_pairing_sees_images_and_labels_and_its_noise_is_used() -> None:
                 FlowMatching().loss(network, clean, torch.zeros_like(clean), batch.time, condition).mean()
             )
         assert losses[step] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_noise_is_paired_where_the_steps_own_levels_are_high() -> None:
+    data = load_images("digits")
+    experiment = small(steps=2, learning_rate=1e-9)
+    network = build_network("mlp", (1, 8, 8))
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-9)
+
+    def zeros(clean: torch.Tensor, **_: object) -> torch.Tensor:
+        return torch.zeros_like(clean)
+
+    losses = [
+        float(done.loss)
+        for done in training_steps(
+            experiment, data, Above(zeros, 1.0), network, optimizer, Accelerator(cpu=True)
+        )
+    ]
+    for step, loss in enumerate(losses):
+        batch = make_batch(experiment, data, step)
+        plain = Independent()(batch.clean, generator=generator_for(experiment.seed, "noise", step))
+        # In flow matching σ = t / (1 − t) is 1 at t = 1/2.
+        noise = torch.where(batch.time[:, None, None, None] >= 0.5, 0.0, plain)
+        with torch.no_grad():
+            expected = FlowMatching().loss(network, batch.clean, noise, batch.time).mean()
+        assert loss == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_run_folder_errors(tmp_path: Path) -> None:

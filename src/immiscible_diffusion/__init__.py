@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from immiscible_diffusion.pairing import (
+    Above,
     AcrossRanks,
     Assigned,
     AssignedWithin,
@@ -73,6 +74,7 @@ _LATER = {
 
 __all__ = [
     "EDM",
+    "Above",
     "AcrossRanks",
     "Assigned",
     "AssignedWithin",

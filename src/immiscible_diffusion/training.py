@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 
 from immiscible_diffusion.data.images import ImageData, batch_rows, to_clean
 from immiscible_diffusion.experiment import Experiment, PairedOver
-from immiscible_diffusion.objectives import Objective
-from immiscible_diffusion.pairing import Pairing, in_force
+from immiscible_diffusion.objectives import Objective, noise_levels
+from immiscible_diffusion.pairing import Above, Pairing, in_force
 from immiscible_diffusion.randomness import Stream, derived_seed, generator_for
 
 
@@ -172,9 +172,10 @@ def steps_on(
         torch.manual_seed(derived_seed(experiment.seed, "dropout", step, rank))
         generator = generator_for(experiment.seed, "noise", step, pair_rank, device)
         pairing_started = clock.perf_counter()
-        noise = in_force(pairing, step / experiment.steps)(
-            clean, generator=generator, condition=condition
-        )  # Algorithm 1, before any target
+        now = in_force(pairing, step / experiment.steps)
+        if isinstance(now, Above):
+            now = now.at(noise_levels(experiment.objective, time))
+        noise = now(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
         pairing_seconds = clock.perf_counter() - pairing_started
         if noise_at is not None:
             noise = noise_at(noise, generator_for(experiment.seed, "offset", step, pair_rank, device))

@@ -10,6 +10,7 @@ from immiscible_diffusion.objectives.objective import (
     Objective,
     PathObjective,
     mixing_scales,
+    noise_levels,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Objective",
     "PathObjective",
     "mixing_scales",
+    "noise_levels",
 ]

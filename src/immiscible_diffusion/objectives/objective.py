@@ -89,6 +89,16 @@ def mixing_scales(objective: Objective, time: Tensor, like: Tensor) -> tuple[Ten
     return objective.diffuse(one, 0 * one, time), objective.diffuse(0 * one, one, time)
 
 
+def noise_levels(objective: Objective, time: Tensor) -> Tensor:
+    """σ of every row at `time` [B] or [B, ...]: `diffuse`'s scale of noise over that of clean, float32 [B].
+
+    Of several times a row the first counts. Pure noise is at inf.
+    """
+    first = time.reshape(len(time), -1)[:, 0]
+    clean, noise = mixing_scales(objective, first, torch.ones(len(time), 1, device=time.device))
+    return (noise / clean).expand(len(time), 1).flatten()
+
+
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean squared error per row, [B, ...] -> float32 [B]."""
     return (prediction.float() - target.float()).square().flatten(1).mean(dim=1)

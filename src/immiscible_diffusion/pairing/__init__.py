@@ -1,5 +1,6 @@
 """Which noise each image is trained with: the paper's idea, and the only part most people install."""
 
+from immiscible_diffusion.pairing.above import Above
 from immiscible_diffusion.pairing.across_ranks import AcrossRanks
 from immiscible_diffusion.pairing.assigned import Assigned, assign
 from immiscible_diffusion.pairing.background import paired
@@ -14,6 +15,7 @@ from immiscible_diffusion.pairing.naming import (
     is_whitened,
     pairing_from_name,
     unscaled_name,
+    without_level,
 )
 from immiscible_diffusion.pairing.nearest import Nearest
 from immiscible_diffusion.pairing.protocol import Pairing
@@ -25,6 +27,7 @@ from immiscible_diffusion.pairing.whitening import whitening
 from immiscible_diffusion.pairing.within import AssignedWithin
 
 __all__ = [
+    "Above",
     "AcrossRanks",
     "Assigned",
     "AssignedWithin",
@@ -51,4 +54,5 @@ __all__ = [
     "pairing_from_name",
     "unscaled_name",
     "whitening",
+    "without_level",
 ]

@@ -2,10 +2,12 @@
 
 import math
 import re
+from decimal import Decimal
 from typing import NamedTuple
 
 from torch import Tensor
 
+from immiscible_diffusion.pairing.above import Above
 from immiscible_diffusion.pairing.assigned import Assigned
 from immiscible_diffusion.pairing.independent import Independent
 from immiscible_diffusion.pairing.nearest import Nearest, Rule
@@ -19,11 +21,11 @@ from immiscible_diffusion.pairing.within import GROUP, AssignedWithin
 NAMES = ("independent", "nearest", "assigned", "semidiscrete")
 WITHIN = "assigned:within"
 OPTIONS = ("l2", "dot", "centred", "uncentred", "batch", "coarse2", "coarse4", "whitened", "rescaled")
-STAGES = ("from50", "until50")
+SUFFIXES = ("above1", "from50", "until50")
 
 
 class _Named(NamedTuple):
-    """What a name says, but for the stage of training."""
+    """What a name says, but for the stage of training and the level of noise."""
 
     kind: str
     k: float = 8
@@ -47,8 +49,8 @@ def pairing_from_name(
         like embeddings), "semidiscrete" or
         `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened][:rescaled]`; by default
         k = 8, rule "l2", centred, and no view; coarse2 chooses on the image pooled to blocks of 2×2.
-        "nearest" and "assigned" may end in ":untilP" or ":fromP": paired in the first P percent of training,
-        or after them.
+        "nearest" and "assigned" may end in ":aboveS", paired where the noise level σ is S or more (`Above`),
+        and then in ":untilP" or ":fromP", paired in the first P percent of training, or after them.
     centre: the data set's mean image, which a centred "nearest" chooses against.
     semidiscrete: what was fitted to the data set, which "semidiscrete" is.
     whitening: `whitening(images)` of the data set, which a whitened "nearest" chooses by.
@@ -61,6 +63,9 @@ def pairing_from_name(
     name, stage = _stage(name)
     if stage is not None:
         return Staged(pairing_from_name(name, centre, semidiscrete, whitening, moments), *stage)
+    name, level = without_level(name)
+    if level is not None:
+        return Above(pairing_from_name(name, centre, semidiscrete, whitening, moments), level)
     group = _within(name)
     if group is not None:
         return AssignedWithin(group=group)
@@ -108,6 +113,9 @@ def canonical_name(name: str) -> str:
         begin, end = stage
         when = f"until{round(100 * end)}" if end < 1 else f"from{round(100 * begin)}"
         return f"{canonical_name(name)}:{when}"
+    name, level = without_level(name)
+    if level is not None:
+        return f"{canonical_name(name)}:above{Decimal(repr(level)).normalize():f}"
     group = _within(name)
     if group is not None:
         return WITHIN if group == GROUP else f"{WITHIN}:{group}"
@@ -121,8 +129,8 @@ def is_rescaled(name: str) -> bool:
 
 
 def unscaled_name(name: str) -> str:
-    """The same pairing throughout training, before it is rescaled."""
-    base = canonical_name(_stage(name)[0])
+    """The same pairing throughout training and at every noise level, before it is rescaled."""
+    base = canonical_name(without_level(_stage(name)[0])[0])
     return ":".join(part for part in base.split(":") if part != "rescaled")
 
 
@@ -139,6 +147,26 @@ def is_fitted(name: str) -> bool:
 def is_staged(name: str) -> bool:
     """Whether the pairing of this name holds for a part of training only."""
     return _stage(name)[1] is not None
+
+
+def without_level(name: str) -> tuple[str, float | None]:
+    """Split "assigned:above1" into the pairing's own name and the noise level that it begins at, if any.
+
+    Raises ValueError for a level that is not greater than 0 or a pairing that cannot have one.
+    """
+    rest, _, last = name.strip().lower().rpartition(":")
+    found = re.fullmatch(r"above(\d+(?:\.\d*)?|\.\d+)", last)
+    if found is None:
+        return name, None
+    level = float(found[1])
+    if not level > 0:
+        raise ValueError(f"pairing {name!r} must begin at a noise level greater than 0; above1 is usual")
+    if rest.partition(":")[0] not in ("nearest", "assigned") or re.search(r":(above|from|until)[\d.]+", rest):
+        raise ValueError(
+            f"pairing {name!r} cannot begin at a noise level; only nearest and assigned can, once, before "
+            "any stage: 'assigned:above1', 'assigned:above1:until50'"
+        )
+    return rest, level
 
 
 def _stage(name: str) -> tuple[str, tuple[float, float] | None]:
@@ -182,7 +210,7 @@ def _parsed(name: str) -> _Named:
         number = _number(option)
         coarse = re.fullmatch(r"coarse(\d{1,6})", option)
         if number is None and coarse is None and option not in OPTIONS:
-            raise ValueError(unknown(f"option in pairing {name!r}:", option, OPTIONS + STAGES))
+            raise ValueError(unknown(f"option in pairing {name!r}:", option, OPTIONS + SUFFIXES))
         aspect = "k" if number is not None else "rule" if option in ("l2", "dot") else "centring"
         aspect = "view" if coarse else "metric" if option == "whitened" else aspect
         aspect = "scale" if option == "rescaled" else aspect

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.pairing import Pairing, pairing_from_name
+from immiscible_diffusion.pairing import Above, Pairing, pairing_from_name, without_level
 from immiscible_diffusion.pairing.within import similar_rows
 from immiscible_diffusion.policy.chunks import Chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment
@@ -74,9 +74,10 @@ class WithinSimilar:
 
 def policy_pairing(experiment: PolicyExperiment, chunks: Chunks) -> Pairing:
     """Build the pairing of an experiment; a centred name means on the mean chunk."""
-    pairing: Pairing = pairing_from_name(experiment.pairing, chunks.action.mean(dim=0))
+    name, level = without_level(experiment.pairing)
+    pairing: Pairing = pairing_from_name(name, chunks.action.mean(dim=0))
     if experiment.pairing_standardise:
         pairing = Standardised(pairing)
     if experiment.pairing_cluster:
         pairing = WithinSimilar(pairing, experiment.pairing_cluster)
-    return pairing
+    return pairing if level is None else Above(pairing, level)

@@ -4,6 +4,7 @@ import dataclasses
 
 from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.comparison import (
+    ABOVE,
     LONGEST,
     NOISIEST,
     STEPS,
@@ -21,13 +22,14 @@ def comparisons() -> tuple[Listed, ...]:
     # Sampling at 50 evaluations takes as long as a third of the training.
     few = dataclasses.replace(main, evaluations=(5, 20))
     paper = dataclasses.replace(few, pairings=("independent", "nearest:8"))
-    batch = dataclasses.replace(few, pairings=("independent", "assigned"))
+    batch = dataclasses.replace(few, pairings=("independent", "assigned", ABOVE))
     return (
         Listed(
             "cifar10-flow",
             "Flow matching on the paper's data, 3,072 pixels, with a network that a CPU can begin to train.",
             flow,
-            dataclasses.replace(main, pairings=(*LONGEST, "nearest:64")),
+            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, "nearest:64")),
+            fewer=("nearest:64",),
         ),
         Listed(
             "cifar10-ddim",

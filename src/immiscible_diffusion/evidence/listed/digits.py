@@ -4,8 +4,10 @@ import dataclasses
 
 from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.comparison import (
+    ABOVE,
     COARSE,
     LONGEST,
+    NEAREST_ABOVE,
     NOISIER,
     NOISIEST,
     STEPS,
@@ -26,6 +28,8 @@ DIGITS = (
     "nearest:8:dot",
     "nearest:4",
     "semidiscrete",
+    ABOVE,
+    NEAREST_ABOVE,
 )
 DIGITS_TOO = (
     "nearest:64",
@@ -46,8 +50,8 @@ def comparisons() -> tuple[Listed, ...]:
     noisier, noisiest = EDM(log_mean=NOISIER), EDM(log_mean=NOISIEST)
     edm = dataclasses.replace(edm, objective=EDM())  # at its own noise levels
     every = Plan(DIGITS + DIGITS_TOO, seeds=5, points=4, count=2000)
-    main = dataclasses.replace(every, pairings=LONGEST)
-    long = dataclasses.replace(main, seeds=3, points=5, pairings=("independent", "assigned"))
+    main = dataclasses.replace(every, pairings=(*LONGEST, ABOVE))
+    long = dataclasses.replace(main, seeds=3, points=5, pairings=("independent", "assigned", ABOVE))
     with_classes = Plan(WITH_CLASSES, seeds=5, points=2)
     within = dataclasses.replace(with_classes, pairings=("independent", "assigned:within"))
     return (
@@ -85,7 +89,7 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-edm-noisiest",
             "EDM trained where noise is higher still: does pairing move the levels to train at?",
             dataclasses.replace(edm, objective=noisiest),
-            main,
+            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE)),
             again=2000,
         ),
         Listed(
@@ -101,15 +105,8 @@ def comparisons() -> tuple[Listed, ...]:
             main,
         ),
         Listed(
-            "digits-flow-long",
-            "Does longer training change the verdict? Flow matching on 64 pixels, five times the steps.",
-            dataclasses.replace(flow, steps=5000),
-            dataclasses.replace(long, pairings=("independent", "nearest:8", "assigned")),
-        ),
-        Listed("digits-ddim-long", "The same for DDIM.", dataclasses.replace(ddim, steps=5000), long),
-        Listed(
             "digits-edm-long",
-            "The same for EDM trained where noise is high, where pairing gains most.",
+            "Does longer training change the verdict? EDM trained where noise is high, five times the steps.",
             dataclasses.replace(edm, objective=noisiest, steps=5000),
             long,
         ),
@@ -136,7 +133,7 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-conditional-edm-noisiest",
             "EDM with classes, trained where noise is higher still.",
             dataclasses.replace(edm, class_conditional=True, objective=noisiest),
-            within,
+            dataclasses.replace(within, pairings=(*within.pairings, "assigned:within:above1")),
         ),
         Listed(
             "digits-consistency",

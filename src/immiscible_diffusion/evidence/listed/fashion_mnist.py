@@ -4,8 +4,10 @@ import dataclasses
 
 from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.comparison import (
+    ABOVE,
     COARSE,
     LONGEST,
+    NEAREST_ABOVE,
     NOISIER,
     NOISIEST,
     STEPS,
@@ -23,6 +25,8 @@ LARGER = (
     "nearest:8:uncentred",
     "nearest:8:coarse2",
     COARSE,
+    ABOVE,
+    NEAREST_ABOVE,
     "nearest:8:dot",
     "nearest:2",
     "nearest:4",
@@ -35,8 +39,8 @@ def comparisons() -> tuple[Listed, ...]:
     """All of them, in the order of their worth."""
     flow, ddim, edm = (_experiment(kind) for kind in ("flow", "ddim", "edm"))
     every = Plan(LARGER, seeds=3, points=2, count=2000)
-    main = dataclasses.replace(every, pairings=LONGEST)
-    batch = dataclasses.replace(every, pairings=("independent", "assigned"))
+    main = dataclasses.replace(every, pairings=(*LONGEST, ABOVE))
+    batch = dataclasses.replace(every, pairings=("independent", "assigned", ABOVE))
     long = dataclasses.replace(batch, points=5)
     return (
         Listed(
