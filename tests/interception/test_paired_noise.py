@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from immiscible_diffusion import Independent, Interception, Nearest, paired_noise
+from immiscible_diffusion import Above, Independent, Interception, Nearest, Pairing, Staged, paired_noise
 from immiscible_diffusion.analysis.clean_images import load_clean
 from immiscible_diffusion.interception import Place
 
@@ -192,6 +192,12 @@ def test_a_place_that_says_no_images_is_an_error(digits: Tensor) -> None:
 def test_a_place_that_is_none_is_refused(at: str) -> None:
     with pytest.raises(ValueError, match="at must be FILE:LINE"), paired_noise(NEAREST, at=at):
         pass
+
+
+@pytest.mark.parametrize("pairing", [Above(NEAREST), Staged(NEAREST, end=0.5)])
+def test_what_the_line_does_not_know_is_refused(pairing: Pairing) -> None:
+    with pytest.raises(ValueError, match="needs the noise level of every row"), paired_noise(pairing):
+        pytest.fail("the block must not be entered")
 
 
 def test_a_second_place_later_warns_and_is_left_alone(digits: Tensor) -> None:

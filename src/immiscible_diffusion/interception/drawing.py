@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from immiscible_diffusion.interception.findings import Drawn, Interception, Sighting
 from immiscible_diffusion.interception.places import Call, Place, calling_place, installed, named_place
-from immiscible_diffusion.pairing import Pairing
+from immiscible_diffusion.pairing import Above, Pairing, Staged
 
 SHAPE: Any = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
 LOSSES = (F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss)
@@ -52,8 +52,15 @@ def paired_noise(
     stop_after: leave the block once so many images were paired (their targets too where the loss is seen).
     Holds for the thread that enters it, and not in its data loader's workers.
     Yields the record, which `print` reports and whose `diagnose()` proves it.
-    Raises ValueError where a second line draws noise for images in the first step, or `at` is no place.
+    Raises ValueError where a second line draws noise for images in the first step, or `at` is no place, and
+    for a pairing of some noise levels or of a part of training, which that line does not know.
     """
+    if isinstance(pairing, Above | Staged):
+        raise ValueError(
+            f"pairing {type(pairing).__name__} needs the noise level of every row or the step of training, "
+            "which the line that draws the noise does not know; give the pairing that is inside it, or "
+            "change the line by hand: noise = Above(pairing, level).at(sigmas)(images)"
+        )
     record = Interception(pairing)
     mode = _Answering(record, None if at is None else named_place(at), generator, stop_after)
     try:
