@@ -33,6 +33,7 @@ from immiscible_diffusion.pairing import (
     measure_skew,
     paired,
     pairing_from_name,
+    told_apart,
     whitening,
 )
 
@@ -121,6 +122,7 @@ __all__ = [
     "sampling_steps",
     "to_clean",
     "to_pixels",
+    "told_apart",
     "whitening",
     "write_report",
 ]

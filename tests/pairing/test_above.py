@@ -1,5 +1,6 @@
 """Pairing where noise is high: names, which rows are paired, the levels of every objective, and training."""
 
+import dataclasses
 import math
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from immiscible_diffusion.data.images import load_images, to_clean
+from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.objectives import (
     EDM,
     Consistency,
@@ -28,11 +31,15 @@ from immiscible_diffusion.pairing import (
     Staged,
     canonical_name,
     in_force,
+    is_fitted,
+    is_levelled,
     is_rescaled,
     pairing_from_name,
+    told_apart,
     unscaled_name,
     without_level,
 )
+from immiscible_diffusion.runs.images import pairing_of
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -46,13 +53,61 @@ def seeded(seed: int) -> torch.Generator:
         ("assigned:within:above.25", "assigned:within:above0.25", 0.25),
         ("nearest:dot:8:uncentred:above00010", "nearest:8:dot:uncentred:above10", 10.0),
         ("assigned:above0.0000001", "assigned:above0.0000001", 1e-7),
+        ("Assigned:above", "assigned:above", "measured"),
+        ("assigned:within:above", "assigned:within:above", "measured"),
     ],
 )
-def test_names(name: str, canonical: str, level: float) -> None:
-    pairing = pairing_from_name(name)
+def test_names(name: str, canonical: str, level: float | str) -> None:
+    pairing = pairing_from_name(name, level=3.0)
     assert canonical_name(name) == canonical == canonical_name(canonical)
     assert without_level(canonical) == (canonical.rpartition(":")[0], level)
-    assert isinstance(pairing, Above) and pairing.level == level
+    assert isinstance(pairing, Above) and pairing.level == (3.0 if level == "measured" else level)
+    assert is_levelled(name) == is_fitted(name) == is_levelled(f"{name}:until50") == (level == "measured")
+
+
+def test_a_level_that_is_measured_is_needed() -> None:
+    with pytest.raises(
+        ValueError, match=r"none was given; pass told_apart\(images\), or write 'assigned:above1'"
+    ):
+        pairing_from_name("assigned:above")
+
+
+def test_images_are_told_apart_up_to_this_noise() -> None:
+    # Far-off images of one length, so that every distance is d: noise at the level errs seldom, at twice often.
+    count, width = 512, 2048
+    images = 10 * torch.eye(count, width)
+    level = told_apart(images)
+    assert level == pytest.approx(math.sqrt(200 * (1 - 1 / count) / (8 * math.log(count))), rel=1e-3)
+    wrong = []
+    for factor in (0.8, 2.0):
+        noisy = images + factor * level * torch.randn(images.shape, generator=seeded(0))
+        nearest = torch.cdist(noisy, images).argmin(dim=1)
+        wrong.append(float((nearest != torch.arange(count)).float().mean()))
+    assert wrong[0] < 0.05 and wrong[1] > 0.2, wrong
+
+
+@pytest.mark.parametrize("image_std", [0.5, 1.3])
+def test_a_run_measures_the_level_of_its_own_images(image_std: float) -> None:
+    data = load_images("digits")
+    experiment = dataclasses.replace(
+        named_experiment("digits-flow"), pairing="assigned:above", image_std=image_std
+    )
+    pairing = pairing_of(experiment, data, torch.zeros(1))
+    assert isinstance(pairing, Above) and isinstance(pairing.pairing, Assigned)
+    assert pairing.level == pytest.approx(told_apart(to_clean(data.pixels, image_std)), rel=1e-5)
+    assert pairing.level == pytest.approx(0.79 * image_std / 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(1, 4), "images must be 2 or more to be told apart, got 1"),
+        (torch.ones(3, 4), "images must differ to be told apart"),
+    ],
+)
+def test_what_cannot_be_told_apart(images: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        told_apart(images)
 
 
 @settings(deadline=None, derandomize=True)
@@ -133,12 +188,13 @@ def test_levels_of_diffusion_are_those_of_its_scheduler() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("assigned:above0", "must begin at a noise level greater than 0; above1 is usual"),
+        ("assigned:above0", "must begin at a noise level greater than 0, or write ':above'"),
         ("independent:above1", "cannot begin at a noise level; only nearest and assigned can"),
         ("semidiscrete:above1", "cannot begin at a noise level; only nearest and assigned can"),
         ("assigned:above1:above2", "only nearest and assigned can, once, before any stage"),
-        ("assigned:until50:above1", "once, before any stage: 'assigned:above1', 'assigned:above1:until50'"),
-        ("nearest:above", "above1"),
+        ("assigned:until50:above1", "once, before any stage: 'assigned:above', 'assigned:above:until50'"),
+        ("independent:above", "cannot begin at a noise level; only nearest and assigned can"),
+        ("nearest:above-1", "above, batch"),
     ],
 )
 def test_refusals(name: str, message: str) -> None:

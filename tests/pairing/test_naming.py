@@ -91,7 +91,7 @@ INVALID = [
     ("assigned:uncentred", "unknown option in pairing 'assigned:uncentred'"),
     (
         "nearest:uncentered",
-        "'uncentered'; did you mean 'uncentred'? valid: above1, batch, centred, coarse2, coarse4, dot, "
+        "'uncentered'; did you mean 'uncentred'? valid: above, batch, centred, coarse2, coarse4, dot, "
         "from50, l2, rescaled, uncentred, until50, whitened",
     ),
     ("nearest:8:wat", "unknown option in pairing 'nearest:8:wat': 'wat'"),

@@ -1,6 +1,6 @@
 """Which noise each image is trained with: the paper's idea, and the only part most people install."""
 
-from immiscible_diffusion.pairing.above import Above
+from immiscible_diffusion.pairing.above import Above, told_apart
 from immiscible_diffusion.pairing.across_ranks import AcrossRanks
 from immiscible_diffusion.pairing.assigned import Assigned, assign
 from immiscible_diffusion.pairing.background import paired
@@ -10,6 +10,7 @@ from immiscible_diffusion.pairing.independent import Independent
 from immiscible_diffusion.pairing.naming import (
     canonical_name,
     is_fitted,
+    is_levelled,
     is_rescaled,
     is_staged,
     is_whitened,
@@ -46,12 +47,14 @@ __all__ = [
     "fit_semidiscrete",
     "in_force",
     "is_fitted",
+    "is_levelled",
     "is_rescaled",
     "is_staged",
     "is_whitened",
     "measure_skew",
     "paired",
     "pairing_from_name",
+    "told_apart",
     "unscaled_name",
     "whitening",
     "without_level",

@@ -15,13 +15,15 @@ from torch import Tensor
 from immiscible_diffusion.pairing.independent import Independent
 from immiscible_diffusion.pairing.protocol import Pairing
 
+ROWS_AT_ONCE = 1024  # of images, measured in float64
+
 
 @dataclass(frozen=True, eq=False)
 class Above:
     """A pairing for rows that are trained at a noise level of `level` or more, and no pairing for the others.
 
     level: σ, what noise is multiplied by over what the image is: √(1−ᾱ)/√ᾱ in diffusion, t/(1−t) in flow
-        matching. 1 suits images of std 0.5, [−1, 1].
+        matching. `told_apart` measures one that suits images.
     Called, it pairs every row; it is `at` that is told the levels. Raises ValueError unless level is greater
     than 0 and finite.
     """
@@ -31,7 +33,7 @@ class Above:
 
     def __post_init__(self) -> None:
         if not 0 < self.level < math.inf:
-            raise ValueError(f"level must be greater than 0 and finite, got {self.level}; 1 is usual")
+            raise ValueError(f"level must be greater than 0 and finite, got {self.level}; see told_apart")
 
     def __call__(
         self,
@@ -55,6 +57,24 @@ class Above:
                 "pass sigmas, or t / (1 - t)"
             )
         return _OfRows(self.pairing, levels >= self.level)
+
+
+def told_apart(images: Tensor) -> float:
+    """Measure the noise level σ below which an image is told from all others of a set in spite of its noise.
+
+    images: [N, ...], at training scale. Half the way to another of them is met by noise of N(0, σ²) along it;
+    of N such draws the largest is some σ √(2 ln N), which reaches half of their distance d (root mean square)
+    at σ = d / √(8 ln N). 0.8 on digits, 2.5 on Fashion-MNIST, 4.1 on CIFAR-10.
+    Raises ValueError for fewer than two images, or images that are all alike.
+    """
+    if len(images) < 2:
+        raise ValueError(f"images must be 2 or more to be told apart, got {len(images)}")
+    parts = images.flatten(1).split(ROWS_AT_ONCE)
+    mean = sum(part.double().sum(dim=0) for part in parts) / len(images)
+    spread = float(sum((part.double() - mean).square().sum() for part in parts)) / len(images)
+    if not spread > 0:
+        raise ValueError("images must differ to be told apart; all of them are alike")
+    return math.sqrt(2 * spread / (8 * math.log(len(images))))
 
 
 @dataclass(frozen=True, eq=False)

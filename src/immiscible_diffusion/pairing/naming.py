@@ -21,7 +21,8 @@ from immiscible_diffusion.pairing.within import GROUP, AssignedWithin
 NAMES = ("independent", "nearest", "assigned", "semidiscrete")
 WITHIN = "assigned:within"
 OPTIONS = ("l2", "dot", "centred", "uncentred", "batch", "coarse2", "coarse4", "whitened", "rescaled")
-SUFFIXES = ("above1", "from50", "until50")
+SUFFIXES = ("above", "from50", "until50")
+MEASURED = "measured"  # the level of "assigned:above", which is the data's
 
 
 class _Named(NamedTuple):
@@ -42,6 +43,7 @@ def pairing_from_name(
     semidiscrete: Semidiscrete | None = None,
     whitening: Tensor | None = None,
     moments: tuple[Tensor, float] | None = None,
+    level: float | None = None,
 ) -> Pairing:
     """Build the pairing that a short name stands for.
 
@@ -49,23 +51,31 @@ def pairing_from_name(
         like embeddings), "semidiscrete" or
         `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened][:rescaled]`; by default
         k = 8, rule "l2", centred, and no view; coarse2 chooses on the image pooled to blocks of 2×2.
-        "nearest" and "assigned" may end in ":aboveS", paired where the noise level σ is S or more (`Above`),
-        and then in ":untilP" or ":fromP", paired in the first P percent of training, or after them.
+        "nearest" and "assigned" may end in ":above" or ":aboveS", paired where the noise level σ is `level` and
+        more, or S and more (`Above`), and then in ":untilP" or ":fromP", paired in the first P percent of
+        training, or after them.
     centre: the data set's mean image, which a centred "nearest" chooses against.
     semidiscrete: what was fitted to the data set, which "semidiscrete" is.
     whitening: `whitening(images)` of the data set, which a whitened "nearest" chooses by.
     moments: mean and std of the noise of `unscaled_name(name)` over the data set, which a rescaled "nearest"
         is brought back from.
+    level: `told_apart(images)` of the data set, which ":above" begins at.
     Raises ValueError for an unknown name or option (with the nearest valid one), for a centred name without a
-    centre, a whitened one without a whitening, a rescaled one without moments, and for "semidiscrete" without
-    its fit.
+    centre, a whitened one without a whitening, a rescaled one without moments, ":above" without a level, and
+    for "semidiscrete" without its fit.
     """
     name, stage = _stage(name)
     if stage is not None:
-        return Staged(pairing_from_name(name, centre, semidiscrete, whitening, moments), *stage)
-    name, level = without_level(name)
-    if level is not None:
-        return Above(pairing_from_name(name, centre, semidiscrete, whitening, moments), level)
+        return Staged(pairing_from_name(name, centre, semidiscrete, whitening, moments, level), *stage)
+    plain, begins = without_level(name)
+    if begins is not None:
+        if isinstance(begins, str) and level is None:
+            raise ValueError(
+                f"pairing {name!r} begins at a noise level that is measured on the data set and none was "
+                f"given; pass told_apart(images), or write {plain + ':above1'!r}"
+            )
+        paired = pairing_from_name(plain, centre, semidiscrete, whitening, moments)
+        return Above(paired, level if level is not None and isinstance(begins, str) else float(begins))
     group = _within(name)
     if group is not None:
         return AssignedWithin(group=group)
@@ -115,7 +125,8 @@ def canonical_name(name: str) -> str:
         return f"{canonical_name(name)}:{when}"
     name, level = without_level(name)
     if level is not None:
-        return f"{canonical_name(name)}:above{Decimal(repr(level)).normalize():f}"
+        written = "" if isinstance(level, str) else f"{Decimal(repr(level)).normalize():f}"
+        return f"{canonical_name(name)}:above{written}"
     group = _within(name)
     if group is not None:
         return WITHIN if group == GROUP else f"{WITHIN}:{group}"
@@ -140,8 +151,13 @@ def is_whitened(name: str) -> bool:
 
 
 def is_fitted(name: str) -> bool:
-    """Whether the pairing of this name needs more of the data set than its mean: a fit, axes, moments."""
-    return name == "semidiscrete" or is_whitened(name) or is_rescaled(name)
+    """Whether this name's pairing needs more of the data set than its mean: a fit, axes, moments, a level."""
+    return name == "semidiscrete" or is_whitened(name) or is_rescaled(name) or is_levelled(name)
+
+
+def is_levelled(name: str) -> bool:
+    """Whether the pairing of this name begins at a noise level that is measured on the data set."""
+    return without_level(_stage(name)[0])[1] == MEASURED
 
 
 def is_staged(name: str) -> bool:
@@ -149,22 +165,23 @@ def is_staged(name: str) -> bool:
     return _stage(name)[1] is not None
 
 
-def without_level(name: str) -> tuple[str, float | None]:
+def without_level(name: str) -> tuple[str, float | str | None]:
     """Split "assigned:above1" into the pairing's own name and the noise level that it begins at, if any.
 
+    The level of "assigned:above" is `MEASURED`.
     Raises ValueError for a level that is not greater than 0 or a pairing that cannot have one.
     """
     rest, _, last = name.strip().lower().rpartition(":")
-    found = re.fullmatch(r"above(\d+(?:\.\d*)?|\.\d+)", last)
+    found = re.fullmatch(r"above(\d+(?:\.\d*)?|\.\d+)?", last)
     if found is None:
         return name, None
-    level = float(found[1])
-    if not level > 0:
-        raise ValueError(f"pairing {name!r} must begin at a noise level greater than 0; above1 is usual")
-    if rest.partition(":")[0] not in ("nearest", "assigned") or re.search(r":(above|from|until)[\d.]+", rest):
+    level = MEASURED if found[1] is None else float(found[1])
+    if level == 0:
+        raise ValueError(f"pairing {name!r} must begin at a noise level greater than 0, or write ':above'")
+    if rest.partition(":")[0] not in ("nearest", "assigned") or re.search(r":(above|from|until)[\d.]*", rest):
         raise ValueError(
             f"pairing {name!r} cannot begin at a noise level; only nearest and assigned can, once, before "
-            "any stage: 'assigned:above1', 'assigned:above1:until50'"
+            "any stage: 'assigned:above', 'assigned:above:until50'"
         )
     return rest, level
 

@@ -80,4 +80,4 @@ def policy_pairing(experiment: PolicyExperiment, chunks: Chunks) -> Pairing:
         pairing = Standardised(pairing)
     if experiment.pairing_cluster:
         pairing = WithinSimilar(pairing, experiment.pairing_cluster)
-    return pairing if level is None else Above(pairing, level)
+    return pairing if level is None else Above(pairing, float(level))

@@ -20,9 +20,11 @@ from immiscible_diffusion.noise_moments import DRAWN, fitted_marginal, paired_ro
 from immiscible_diffusion.pairing import (
     Pairing,
     Semidiscrete,
+    is_levelled,
     is_rescaled,
     is_whitened,
     pairing_from_name,
+    told_apart,
     unscaled_name,
     whitening,
 )
@@ -124,7 +126,8 @@ def open_run(
 def pairing_of(
     experiment: Experiment, data: ImageData, centre: Tensor, coupling: Semidiscrete | None = None
 ) -> Pairing:
-    """Build an experiment's pairing with what it needs of its data: a fit, axes, the moments of its noise.
+    """Build an experiment's pairing with what it needs of its data: a fit, axes, the moments of its noise, a
+    noise level.
 
     coupling: the fit, where it has been read. Raises ValueError where one is missing, or images are too large
     for their axes.
@@ -135,15 +138,23 @@ def pairing_of(
     if is_whitened(experiment.pairing):
         pixels = torch.cat([data.pixels, data.pixels.flip(-1)]) if experiment.flip else data.pixels
         axes = whitening(to_clean(pixels, experiment.image_std))
+    level = None
+    if is_levelled(experiment.pairing):
+        byte = to_clean(
+            torch.tensor([0, 1]), experiment.image_std
+        ).diff()  # what 1 of 255 is at training scale
+        level = told_apart(data.pixels) * float(byte)
     if not is_rescaled(experiment.pairing):
-        return pairing_from_name(experiment.pairing, centre, coupling, axes)
+        return pairing_from_name(experiment.pairing, centre, coupling, axes, level=level)
     name = unscaled_name(experiment.pairing)
     unscaled = pairing_from_name(name, centre, whitening=axes)
     if "batch" not in name.split(":"):  # then every image is chosen for alone
         larger = max(experiment.batch_size, min(ROWS_AT_ONCE, len(data.pixels)))
         experiment = replace(experiment, batch_size=larger)
     left = fitted_marginal(paired_rows(experiment, data, unscaled, DRAWN)[1])
-    return pairing_from_name(experiment.pairing, centre, whitening=axes, moments=(left.mean, left.std))
+    return pairing_from_name(
+        experiment.pairing, centre, whitening=axes, moments=(left.mean, left.std), level=level
+    )
 
 
 def advance(

@@ -133,7 +133,7 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-conditional-edm-noisiest",
             "EDM with classes, trained where noise is higher still.",
             dataclasses.replace(edm, class_conditional=True, objective=noisiest),
-            dataclasses.replace(within, pairings=(*within.pairings, "assigned:within:above1")),
+            dataclasses.replace(within, pairings=(*within.pairings, "assigned:within:above")),
         ),
         Listed(
             "digits-consistency",
