@@ -73,7 +73,7 @@ def test_a_level_that_is_measured_is_needed() -> None:
 
 
 def test_images_are_told_apart_up_to_this_noise() -> None:
-    # Far-off images of one length, so that every distance is d: noise at the level errs seldom, at twice often.
+    # All at one distance from each other: noise at the level errs seldom, at twice the level often.
     count, width = 512, 2048
     images = 10 * torch.eye(count, width)
     level = told_apart(images)

@@ -51,8 +51,8 @@ def pairing_from_name(
         like embeddings), "semidiscrete" or
         `nearest[:K][:l2|:dot][:centred|:uncentred|:batch][:coarseF][:whitened][:rescaled]`; by default
         k = 8, rule "l2", centred, and no view; coarse2 chooses on the image pooled to blocks of 2×2.
-        "nearest" and "assigned" may end in ":above" or ":aboveS", paired where the noise level σ is `level` and
-        more, or S and more (`Above`), and then in ":untilP" or ":fromP", paired in the first P percent of
+        "nearest" and "assigned" may end in ":above" or ":aboveS", paired where the noise level σ is `level`
+        and more, or S and more (`Above`), and then in ":untilP" or ":fromP", paired in the first P percent of
         training, or after them.
     centre: the data set's mean image, which a centred "nearest" chooses against.
     semidiscrete: what was fitted to the data set, which "semidiscrete" is.
