@@ -62,7 +62,9 @@ def test_names(name: str, canonical: str, level: float | str) -> None:
     assert canonical_name(name) == canonical == canonical_name(canonical)
     assert without_level(canonical) == (canonical.rpartition(":")[0], level)
     assert isinstance(pairing, Above) and pairing.level == (3.0 if level == "measured" else level)
-    assert is_levelled(name) == is_fitted(name) == is_levelled(f"{name}:until50") == (level == "measured")
+    assert not is_fitted(name) and is_levelled(name) == is_levelled(f"{name}:until50") == (
+        level == "measured"
+    )
 
 
 def test_a_level_that_is_measured_is_needed() -> None:
@@ -77,7 +79,9 @@ def test_images_are_told_apart_up_to_this_noise() -> None:
     count, width = 512, 2048
     images = 10 * torch.eye(count, width)
     level = told_apart(images)
-    assert level == pytest.approx(math.sqrt(200 * (1 - 1 / count) / (8 * math.log(count))), rel=1e-3)
+    assert level == pytest.approx(told_apart(iter(images.split(100)))) and level == pytest.approx(
+        math.sqrt(200 * (1 - 1 / count) / (8 * math.log(count))), rel=1e-3
+    )
     wrong = []
     for factor in (0.8, 2.0):
         noisy = images + factor * level * torch.randn(images.shape, generator=seeded(0))

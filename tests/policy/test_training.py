@@ -10,7 +10,7 @@ import torch
 
 from immiscible_diffusion.experiment import from_json, to_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
-from immiscible_diffusion.pairing import Assigned, Independent, Nearest, pairing_from_name
+from immiscible_diffusion.pairing import Above, Assigned, Independent, Nearest, pairing_from_name, told_apart
 from immiscible_diffusion.pairing.within import similar_rows
 from immiscible_diffusion.policy.chunks import Chunks, load_chunks
 from immiscible_diffusion.policy.experiment import (
@@ -149,6 +149,14 @@ def test_runs_refuse_what_does_not_belong_together(tmp_path: Path, recorded: Pat
         open_policy_run(experiment, tmp_path / "run", resume=True)
     with pytest.raises(FileNotFoundError, match=r"no policy's run folder; give one that `immiscible train"):
         kept_policies(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "level"), [("assigned:above", None), ("assigned:above0.3", 0.3)])
+def test_a_policy_pairs_above_a_level_of_its_actions(recorded: Path, name: str, level: float | None) -> None:
+    chunks = conditional_chunks()
+    pairing = policy_pairing(small(recorded, pairing=name, pairing_cluster=8), chunks)
+    assert isinstance(pairing, Above) and isinstance(pairing.pairing, WithinSimilar)
+    assert pairing.level == (told_apart(chunks.action) if level is None else level)
 
 
 def test_experiments_round_trip_and_tell_their_kind(tmp_path: Path) -> None:

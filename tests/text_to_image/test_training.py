@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from immiscible_diffusion.experiment import OtherKindError, from_json, to_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
-from immiscible_diffusion.pairing import Independent, pairing_from_name
+from immiscible_diffusion.pairing import Above, Assigned, Independent, pairing_from_name, told_apart
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.runs.checkpoints import newest_checkpoint
 from immiscible_diffusion.runs.loop import Schedule
@@ -51,11 +51,19 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert all(torch.equal(value, other[key]) for key, value in one.items())
 
 
+CHECKPOINTED = {"gradient_checkpointing": True}
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {"pairing": "assigned", "noise_offset": 0.1, "flip": True},
-        {"objective": FlowMatching(), "gradient_checkpointing": True, "network": "text-dit-small"},
+        {
+            "objective": FlowMatching(),
+            "pairing": "nearest:2:above",
+            "network": "text-dit-small",
+            **CHECKPOINTED,
+        },
         pytest.param({"optimiser": "adamw-8bit"}, marks=pytest.mark.skipif(not EIGHT, reason=ABSENT)),
     ],
 )
@@ -100,6 +108,14 @@ def test_pairings_share_all_but_the_noise(images: Path, pipeline: Path, tmp_path
     second = open_text_to_image_run(small(images, pipeline, flip=True, pairing="assigned"), tmp_path / "two")
     for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_the_level_to_pair_above_is_that_of_the_latents(images: Path, pipeline: Path, tmp_path: Path) -> None:
+    run = open_text_to_image_run(small(images, pipeline, pairing="assigned:above"), tmp_path / "run")
+    latents = run.data.latents
+    every = latents.clean(torch.arange(len(latents)), torch.zeros(len(latents), dtype=torch.int64))
+    assert isinstance(run.pairing, Above) and isinstance(run.pairing.pairing, Assigned)
+    assert run.pairing.level == pytest.approx(told_apart(every), rel=1e-4)
 
 
 class Remembering(nn.Module):

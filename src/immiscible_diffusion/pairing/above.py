@@ -6,6 +6,7 @@ evaluations (docs/decisions.md, 2026-11-28).
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,22 +60,28 @@ class Above:
         return _OfRows(self.pairing, levels >= self.level)
 
 
-def told_apart(images: Tensor) -> float:
+def told_apart(images: Tensor | Iterable[Tensor]) -> float:
     """Measure the noise level σ below which an image is told from all others of a set in spite of its noise.
 
-    images: [N, ...], at training scale. Half the way to another of them is met by noise of N(0, σ²) along it;
-    of N such draws the largest is some σ √(2 ln N), which reaches half of their distance d (root mean square)
-    at σ = d / √(8 ln N). 0.8 on digits, 2.5 on Fashion-MNIST, 4.1 on CIFAR-10.
+    images: [N, ...], at training scale, or in parts. Half the way to another of them is met by noise of
+    N(0, σ²) along it; of N such draws the largest is some σ √(2 ln N), which reaches half of their distance d
+    (root mean square) at σ = d / √(8 ln N). 0.8 on digits, 2.5 on Fashion-MNIST, 4.1 on CIFAR-10.
     Raises ValueError for fewer than two images, or images that are all alike.
     """
-    if len(images) < 2:
-        raise ValueError(f"images must be 2 or more to be told apart, got {len(images)}")
-    parts = images.flatten(1).split(ROWS_AT_ONCE)
-    mean = sum(part.double().sum(dim=0) for part in parts) / len(images)
-    spread = float(sum((part.double() - mean).square().sum() for part in parts)) / len(images)
-    if not spread > 0:
+    count, total, squares = 0, torch.zeros(()), 0.0
+    for part in images.split(ROWS_AT_ONCE) if isinstance(images, Tensor) else images:
+        rows = part.flatten(1).double()
+        count, total, squares = (
+            count + len(rows),
+            total + rows.sum(dim=0),
+            squares + float(rows.square().sum()),
+        )
+    if count < 2:
+        raise ValueError(f"images must be 2 or more to be told apart, got {count}")
+    spread = squares / count - float((total / count).square().sum())
+    if not spread > 1e-12 * squares:  # what rounding leaves
         raise ValueError("images must differ to be told apart; all of them are alike")
-    return math.sqrt(2 * spread / (8 * math.log(len(images))))
+    return math.sqrt(2 * spread / (8 * math.log(count)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,8 +151,8 @@ def is_whitened(name: str) -> bool:
 
 
 def is_fitted(name: str) -> bool:
-    """Whether this name's pairing needs more of the data set than its mean: a fit, axes, moments, a level."""
-    return name == "semidiscrete" or is_whitened(name) or is_rescaled(name) or is_levelled(name)
+    """Whether the pairing of this name needs more of the data set than its mean: a fit, axes, moments."""
+    return name == "semidiscrete" or is_whitened(name) or is_rescaled(name)
 
 
 def is_levelled(name: str) -> bool:

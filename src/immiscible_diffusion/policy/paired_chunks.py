@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.pairing import Above, Pairing, pairing_from_name, without_level
+from immiscible_diffusion.pairing import Above, Pairing, pairing_from_name, told_apart, without_level
 from immiscible_diffusion.pairing.within import similar_rows
 from immiscible_diffusion.policy.chunks import Chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment
@@ -80,4 +80,6 @@ def policy_pairing(experiment: PolicyExperiment, chunks: Chunks) -> Pairing:
         pairing = Standardised(pairing)
     if experiment.pairing_cluster:
         pairing = WithinSimilar(pairing, experiment.pairing_cluster)
-    return pairing if level is None else Above(pairing, float(level))
+    if level is None:
+        return pairing
+    return Above(pairing, told_apart(chunks.action) if isinstance(level, str) else level)

@@ -140,8 +140,7 @@ def pairing_of(
         axes = whitening(to_clean(pixels, experiment.image_std))
     level = None
     if is_levelled(experiment.pairing):
-        byte = to_clean(torch.tensor([0, 1]), experiment.image_std).diff()  # 1 of 255 at training scale
-        level = told_apart(data.pixels) * float(byte)
+        level = told_apart(to_clean(part, experiment.image_std) for part in data.pixels.split(ROWS_AT_ONCE))
     if not is_rescaled(experiment.pairing):
         return pairing_from_name(experiment.pairing, centre, coupling, axes, level=level)
     name = unscaled_name(experiment.pairing)

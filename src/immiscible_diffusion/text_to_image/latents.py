@@ -15,6 +15,7 @@ from torch import Tensor
 from immiscible_diffusion.atomic_files import write_text
 from immiscible_diffusion.data.images import BadData
 from immiscible_diffusion.kept_tensors import cache_folder, keep_tensors, kept_tensors
+from immiscible_diffusion.pairing import told_apart
 from immiscible_diffusion.text_to_image.autoencoders import Autoencoder, LatentScale, encode
 from immiscible_diffusion.text_to_image.stored_images import StoredImages
 
@@ -76,6 +77,10 @@ class Latents:
             for piece in version.split(4096):
                 total += piece.double().sum(dim=0)
         return self.scale.clean((total / (self.raw.shape[0] * len(self))).float()[None])[0]
+
+    def told_apart(self) -> float:
+        """The noise level σ below which a latent at training scale is told from all others of its version."""
+        return told_apart(self.scale.clean(piece) for piece in self.raw[0].split(4096))
 
 
 def identity(images: StoredImages, autoencoder: Autoencoder, transform: Transform) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from immiscible_diffusion.atomic_files import remove_remnants, write_text
 from immiscible_diffusion.experiment import to_json
 from immiscible_diffusion.generation import SHEET_IMAGES
-from immiscible_diffusion.pairing import Pairing, pairing_from_name
+from immiscible_diffusion.pairing import Pairing, is_levelled, pairing_from_name
 from immiscible_diffusion.processes import all_or_none, check_agreement
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.runs.folder import check_same_data, check_same_settings, check_vacant, read_settings
@@ -169,7 +169,8 @@ def open_text_to_image_run(
     wrapped, optimizer, ema, start = taken_up(
         network, optimizer, accelerator, folder, experiment, data.fingerprint, decay=experiment.ema_decay
     )
-    pairing = pairing_from_name(experiment.pairing, latents.mean())
+    level = latents.told_apart() if is_levelled(experiment.pairing) else None
+    pairing = pairing_from_name(experiment.pairing, latents.mean(), level=level)
     return TextToImageRun(folder, experiment, loaded, pairing, wrapped, optimizer, ema, accelerator, start)
 
 
