@@ -6,24 +6,33 @@ from pathlib import Path
 import pytest
 
 from immiscible_diffusion.cli import main
-from immiscible_diffusion.objectives import EDM, Diffusion, FlowMatching
+from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, FlowMatching
 from immiscible_diffusion.training_advice import training_advice
 
 
+def test_noise_is_to_be_paired_where_it_is_high() -> None:
+    for objective in (Diffusion(), Diffusion(prediction="v"), FlowMatching(), EDM(log_mean=0.0)):
+        for pairing in ("assigned", "assigned:within", "nearest:8"):
+            assert f"--pairing {pairing}:above, which" in str(training_advice(objective, pairing))
+            assert f"{pairing}:above, which" not in str(training_advice(objective, f"{pairing}:above"))
+            assert ":above" not in str(training_advice(objective, f"{pairing}:until50"))
+            assert training_advice(objective, pairing, pretrained=True) is None
+        assert training_advice(objective, "independent") is None
+    assert training_advice(Consistency(), "nearest:4") is None  # where nothing helped
+
+
 def test_only_paired_noise_that_is_predicted_is_advised_against() -> None:
-    assert "--prediction v" in str(training_advice(Diffusion(), "nearest:8"))
+    for pairing in ("nearest:8:above1", "assigned:until50", "semidiscrete"):
+        assert "--prediction v" in str(training_advice(Diffusion(), pairing))
+        assert training_advice(Diffusion(prediction="v"), pairing) is None
+        assert training_advice(FlowMatching(), pairing) is None
     assert training_advice(Diffusion(), "independent") is None
-    assert training_advice(Diffusion(), "nearest:8", pretrained=True) is None
-    for objective in (Diffusion(prediction="v"), FlowMatching(), EDM()):
-        assert training_advice(objective, "nearest:8") is None
 
 
-def test_noise_that_leans_far_is_not_to_be_trained_where_noise_is_low() -> None:
-    for pairing in ("assigned", "assigned:within", "semidiscrete"):
-        assert f"{pairing} did better with --log-mean 0" in str(training_advice(EDM(), pairing))
-    assert training_advice(EDM(), "nearest:8") is None and training_advice(EDM(), "independent") is None
-    assert training_advice(EDM(log_mean=0.0), "assigned") is None
-    assert training_advice(FlowMatching(), "assigned") is None
+def test_what_leans_far_everywhere_is_not_to_be_trained_where_noise_is_low() -> None:
+    assert "semidiscrete did better with --log-mean 0" in str(training_advice(EDM(), "semidiscrete"))
+    assert training_advice(EDM(log_mean=0.0), "semidiscrete") is None
+    assert training_advice(EDM(), "assigned:above") is None and training_advice(EDM(), "independent") is None
 
 
 @pytest.mark.parametrize(("prediction", "advised"), [("epsilon", True), ("v", False)])

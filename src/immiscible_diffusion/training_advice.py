@@ -1,26 +1,32 @@
-"""Whether what a run's network predicts, and the noise that it trains at, suit its pairing."""
+"""Whether where a run pairs, what its network predicts and the noise that it trains at go together."""
 
-from immiscible_diffusion.objectives import EDM, Diffusion, Objective
+from immiscible_diffusion.objectives import EDM, Consistency, Diffusion, Objective
+from immiscible_diffusion.pairing import is_staged, without_level
 
-STRONG = ("assigned", "semidiscrete")  # that move noise by whole standard deviations, not a fraction of one
 USUAL = EDM().log_mean
 
 
 def training_advice(objective: Objective, pairing: str, pretrained: bool = False) -> str | None:
     """Advise, in a line, on what stands in a pairing's way; None where nothing is known to.
 
-    pretrained: the network's weights come from elsewhere, and what it predicts with them. docs/results.md has
-    the measurements.
+    pairing: its canonical name. pretrained: the network's weights come from elsewhere, and what it predicts
+    with them. docs/results.md has the measurements.
     """
     if pairing == "independent" or pretrained:
         return None
+    everywhere = pairing != "semidiscrete" and without_level(pairing)[1] is None and not is_staged(pairing)
+    if everywhere and not isinstance(objective, Consistency):
+        return (
+            "note: paired noise helps where noise is high and is in the way where it is low; on small images "
+            f"--pairing {pairing}:above, which pairs where it is high only, did far better (docs/results.md)"
+        )
     if isinstance(objective, Diffusion) and objective.prediction == "epsilon":
         return (
             "note: paired noise tells of its image where noise is high, and a network that predicts the "
             "noise can hardly say so there; on small images pairing did far better with --prediction v "
             "(docs/results.md)"
         )
-    if isinstance(objective, EDM) and objective.log_mean <= USUAL and pairing.startswith(STRONG):
+    if isinstance(objective, EDM) and objective.log_mean <= USUAL and pairing == "semidiscrete":
         return (
             "note: paired noise tells of its image where noise is high, and EDM's own levels are mostly low; "
             f"on small images {pairing} did better with --log-mean 0 (docs/results.md)"

@@ -117,7 +117,7 @@ def test_digits_are_edm_and_ddim_in_one_page(immiscible: Command, tmp_path: Path
     page = (tmp_path / "runs" / "demo" / "report.html").read_text()
     assert "digits-edm" in page and "digits-ddim" in page and "Report: runs/demo/report.html" in said
     assert "immiscible demo runs/demo" in said
-    for name in ("nearest:8:uncentred", "nearest:8:coarse2:rescaled", "assigned"):
+    for name in ("nearest:8:uncentred", "assigned", "assigned:above"):
         assert name in page
 
 

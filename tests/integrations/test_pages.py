@@ -68,6 +68,16 @@ def test_index(digits: tuple[Tensor, Tensor]) -> None:
     assert names["found"].healthy
 
 
+def test_levels(digits: tuple[Tensor, Tensor]) -> None:
+    torch.manual_seed(0)
+    names = run("levels", latents=digits[0])
+    levels = names["time"] / (1 - names["time"])
+    lean = (names["noise"] * (digits[0] - digits[0].mean(dim=0))).sum(dim=(1, 2, 3))
+    high = levels >= names["above"].level
+    assert 50 < int(high.sum()) < 200 and lean[high].mean() > 2 > 1 > abs(lean[~high].mean())
+    assert torch.equal(names["target"], names["noise"] - digits[0])
+
+
 def test_pytorch(digits: tuple[Tensor, Tensor]) -> None:
     torch.manual_seed(0)
     names = run("pytorch", images=digits[0], network=network())

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DIGITS = "digits"
 DIGITS_PARTS = ("digits-edm", "digits-ddim")
 # The second is Algorithm 1 with DDIM's k (Table 4).
-DIGITS_PAIRINGS = ("independent", "nearest:8:uncentred", "nearest:8:coarse2:rescaled", "assigned")
+DIGITS_PAIRINGS = ("independent", "nearest:8:uncentred", "assigned", "assigned:above")
 
 
 def compare(

@@ -22,6 +22,15 @@ def answers(results: dict[str, Result]) -> str:
     found = _unconditional(results)
     parts = [
         _where(found, results),
+        _against(
+            found,
+            results,
+            "**Does it help to pair where noise is high only (`above`)?**",
+            [
+                ("assigned", "assigned:above"),
+                ("nearest:8", "nearest:8:above"),
+            ],
+        ),
         predictions(results),
         lengths(results),
         _which_k(found, results),

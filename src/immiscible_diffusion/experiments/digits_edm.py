@@ -16,7 +16,7 @@ experiment = Experiment(
     data="digits",
     network="mlp",
     objective=EDM(log_mean=0.0),
-    pairing="assigned",
+    pairing="assigned:above",
     batch_size=256,
     steps=1000,
     learning_rate=0.003,

@@ -11,4 +11,4 @@ import dataclasses
 from immiscible_diffusion.experiments.fashion_mnist_ddim import experiment as ddim
 from immiscible_diffusion.objectives import EDM
 
-experiment = dataclasses.replace(ddim, name="fashion-mnist-edm", objective=EDM(), pairing="assigned")
+experiment = dataclasses.replace(ddim, name="fashion-mnist-edm", objective=EDM())
