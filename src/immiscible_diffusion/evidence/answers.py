@@ -15,6 +15,7 @@ from immiscible_diffusion.evidence.effects import (
 )
 from immiscible_diffusion.evidence.harm import harm
 from immiscible_diffusion.evidence.result import Result
+from immiscible_diffusion.pairing import without_level
 
 
 def answers(results: dict[str, Result]) -> str:
@@ -31,6 +32,7 @@ def answers(results: dict[str, Result]) -> str:
                 ("nearest:8", "nearest:8:above"),
             ],
         ),
+        _levels(found, results),
         predictions(results),
         lengths(results),
         _which_k(found, results),
@@ -100,6 +102,27 @@ def _which_k(found: list[Effect], results: dict[str, Result]) -> str:
         )
         lines.append(f"{name}: {said}")
     return f"**At what k?** Best of `nearest:k`, by evaluations: {'; '.join(lines)}." if lines else ""
+
+
+def _levels(found: list[Effect], results: dict[str, Result]) -> str:
+    lines = []
+    for name, result in results.items():
+        most = result.comparison.evaluations[-1]
+        changes = {e.pairing: e for e in found if e.comparison == name and e.evaluations == most}
+        levels = sorted(
+            (level, f"{percent_change(effect)} above {level:g}")
+            for pairing, effect in changes.items()
+            for plain, level in [without_level(pairing)]
+            if plain == "assigned" and isinstance(level, float)
+        )
+        if len(levels) > 1 and "assigned:above" in changes:
+            measured = f"{percent_change(changes['assigned:above'])} above the level measured on the data"
+            lines.append(f"- {name}, at {most}: {measured}; {', '.join(said for _, said in levels)}")
+    question = (
+        "**How high must noise be to be paired?** `assigned:above` measures it on the data: the level below "
+        "which an image is told from all others. Change against vanilla by level:"
+    )
+    return "\n".join([question, *lines]) if lines else ""
 
 
 def _rule(found: list[Effect], results: dict[str, Result]) -> str:

@@ -41,6 +41,8 @@ DIGITS_TOO = (
     "assigned:until50",
     "nearest:8:from50",
 )
+# A quarter, a half, twice and four times what is measured on the digits, 0.79.
+LEVELS = tuple(f"{ABOVE}{level}" for level in (0.2, 0.4, 1.6, 3.2))
 WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", COARSE)
 
 
@@ -89,7 +91,8 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-edm-noisiest",
             "EDM trained where noise is higher still: does pairing move the levels to train at?",
             dataclasses.replace(edm, objective=noisiest),
-            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE)),
+            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE, *LEVELS)),
+            fewer=LEVELS,
             again=2000,
         ),
         Listed(
