@@ -21,7 +21,7 @@ def comparisons() -> tuple[Listed, ...]:
     main = Plan(LONGEST, seeds=3, points=2, count=1000, features="resnet")
     # Sampling at 50 evaluations takes as long as a third of the training.
     few = dataclasses.replace(main, evaluations=(5, 20))
-    paper = dataclasses.replace(few, pairings=("independent", "nearest:8"))
+    paper = dataclasses.replace(few, pairings=("independent", "nearest:8", ABOVE))
     batch = dataclasses.replace(few, pairings=("independent", "assigned", ABOVE))
     return (
         Listed(

@@ -142,7 +142,7 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-consistency",
             "Consistency training on 64 pixels.",
             named_experiment("digits-consistency"),
-            Plan(STEPS, seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2),
+            Plan((*STEPS, ABOVE), seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2),
         ),
         Listed(
             "digits-ddim-std",
