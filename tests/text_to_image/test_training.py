@@ -1,5 +1,6 @@
 """Training on latents: matched between pairings, noise changed in the right order, resumed exactly."""
 
+import dataclasses
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from immiscible_diffusion.pairing import Above, Assigned, Independent, pairing_f
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.runs.checkpoints import newest_checkpoint
 from immiscible_diffusion.runs.loop import Schedule
+from immiscible_diffusion.text_to_image.autoencoders import LatentScale
 from immiscible_diffusion.text_to_image.experiment import (
     TextToImageExperiment,
     is_text_to_image_run,
@@ -116,6 +118,9 @@ def test_the_level_to_pair_above_is_that_of_the_latents(images: Path, pipeline: 
     every = latents.clean(torch.arange(len(latents)), torch.zeros(len(latents), dtype=torch.int64))
     assert isinstance(run.pairing, Above) and isinstance(run.pairing.pairing, Assigned)
     assert run.pairing.level == pytest.approx(told_apart(every), rel=1e-4)
+    scale = LatentScale(latents.scale.mean, 2 * latents.scale.std)
+    smaller = dataclasses.replace(latents, scale=scale)
+    assert smaller.told_apart() == pytest.approx(latents.told_apart() / 2, rel=1e-4)
 
 
 class Remembering(nn.Module):
