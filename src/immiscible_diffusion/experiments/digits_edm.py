@@ -3,7 +3,7 @@
 Command: immiscible compare digits-edm --seeds 3
 Hardware: 2 CPU cores. Duration: about 20 seconds a run.
 Paper: has no such experiment, nor EDM; it is the small one that everybody can run.
-Ours: docs/results.md (digits-edm-noisiest), five seeds: the pairing below needs a third of vanilla's steps and
+Ours: docs/results.md (digits-edm-noisiest), five seeds: the pairing below needs a third of the steps and
 ends 77 ± 9 % lower at 50 evaluations.
 Training where noise is high, at a mean ln σ of 0 in place of EDM's -1.2, suits vanilla as well on these
 images, and paired noise far better.
