@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What needs a CUDA GPU, in 20 minutes of one H100-class card: Table 5, the fused kernels, throughput, then CIFAR-10
-# at the paper's size (35.7 M parameters, bf16, compiled), vanilla against nearest, flow matching and DDIM.
+# at the paper's size (35.7 M parameters, bf16, compiled), vanilla against pairings, flow matching and DDIM.
 #
 # On a machine with a GPU and this checkout installed:
 #     bash benchmarks/gpu.sh run --data ../shared/data/cifar10 --weights ../shared/weights/cifar10_resnet56-4bfd9763.th
