@@ -192,7 +192,7 @@ def test_the_card_says_what_it_is_and_its_code_runs(tmp_path: Path, monkeypatch:
     for words in (
         "digits",
         "`6d26`",
-        "`nearest:8:coarse2:rescaled`",
+        "`assigned:above`",
         "| image_std | 2.0",
         "flow-matching",
         "7 of 1,200",

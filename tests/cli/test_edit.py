@@ -45,7 +45,7 @@ def test_edit_writes_images_scores_and_a_sheet(
     assert (edited[:, 2:6, 3:7] == wanted[:, 2:6, 3:7]).all() and (edited != wanted).any()
     result = json.loads((folder / "edits.json").read_text())
     assert [runs["pairing"] for runs in result["runs"].values()] == [
-        "nearest:8:coarse2:rescaled",
+        "assigned:above",
         "independent",
     ]
     hole = np.ones((8, 8), bool)
