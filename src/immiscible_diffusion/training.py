@@ -174,7 +174,8 @@ def steps_on(
         pairing_started = clock.perf_counter()
         now = in_force(pairing, step / experiment.steps)
         if isinstance(now, Above):
-            now = now.at(noise_levels(experiment.objective, time))
+            # Of the times on the CPU: its check of them would wait for a GPU.
+            now = now.at(noise_levels(experiment.objective, batch.time))
         noise = now(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
         pairing_seconds = clock.perf_counter() - pairing_started
         if noise_at is not None:

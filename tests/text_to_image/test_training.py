@@ -53,9 +53,6 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert all(torch.equal(value, other[key]) for key, value in one.items())
 
 
-CHECKPOINTED = {"gradient_checkpointing": True}
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -64,7 +61,7 @@ CHECKPOINTED = {"gradient_checkpointing": True}
             "objective": FlowMatching(),
             "pairing": "nearest:2:above",
             "network": "text-dit-small",
-            **CHECKPOINTED,
+            "gradient_checkpointing": True,
         },
         pytest.param({"optimiser": "adamw-8bit"}, marks=pytest.mark.skipif(not EIGHT, reason=ABSENT)),
     ],

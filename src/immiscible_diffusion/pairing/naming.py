@@ -69,13 +69,14 @@ def pairing_from_name(
         return Staged(pairing_from_name(name, centre, semidiscrete, whitening, moments, level), *stage)
     plain, begins = without_level(name)
     if begins is not None:
-        if isinstance(begins, str) and level is None:
-            raise ValueError(
-                f"pairing {name!r} begins at a noise level that is measured on the data set and none was "
-                f"given; pass told_apart(images), or write {plain + ':above1'!r}"
-            )
-        paired = pairing_from_name(plain, centre, semidiscrete, whitening, moments)
-        return Above(paired, level if level is not None and isinstance(begins, str) else float(begins))
+        if isinstance(begins, str):
+            if level is None:
+                raise ValueError(
+                    f"pairing {name!r} begins at a noise level that is measured on the data set and none was "
+                    f"given; pass told_apart(images), or write {plain + ':above1'!r}"
+                )
+            begins = level
+        return Above(pairing_from_name(plain, centre, semidiscrete, whitening, moments), begins)
     group = _within(name)
     if group is not None:
         return AssignedWithin(group=group)
