@@ -8,6 +8,8 @@ import pytest
 from tests.small_runs import small
 
 from immiscible_diffusion.comparison import Plan
+from immiscible_diffusion.data.images import load_images
+from immiscible_diffusion.evaluation import distances, feature_network, prepare_reference
 from immiscible_diffusion.evidence import (
     Listed,
     Places,
@@ -17,6 +19,9 @@ from immiscible_diffusion.evidence import (
     run_listed,
     write_result,
 )
+from immiscible_diffusion.evidence.answers import answers
+from immiscible_diffusion.evidence.effects import percent
+from immiscible_diffusion.evidence.held_out import held_out_changes, held_out_images
 from immiscible_diffusion.objectives import Diffusion
 
 PLAN = Plan(("independent", "nearest:2"), seeds=2, evaluations=(1, 2), judged_at=2, points=2, count=80)
@@ -71,6 +76,37 @@ def test_finished_runs_are_measured_from_other_starts(made: Places) -> None:
     values = {a.start: a.frechet[2] for a in result.again if (a.pairing, a.seed) == ("nearest:2", 1)}
     assert len(set(values.values())) == 3
     assert 0.8 < result.marginals["nearest:2"]["std"] < 1 == round(result.marginals["independent"]["std"], 2)
+
+
+def test_runs_on_some_rows_are_measured_against_the_others_too(tmp_path: Path) -> None:
+    some = listed(experiment=small(rows=900), plan=dataclasses.replace(PLAN, seeds=1))
+    *_, result = run_listed(some, Places(tmp_path, tmp_path / "runs"), lambda _: None)
+    again = {(a.pairing, a.start, a.features, a.real): a.frechet for a in result.again}
+    features, seen = "probe(digits)", ("independent", "gaussian")
+    assert {key for key in again if key[3] == "held out"} == {
+        (kind, "gaussian", features, "held out") for kind in PLAN.pairings
+    }
+    data, network = load_images("digits"), feature_network("probe", load_images("digits", rows=900))
+    others = prepare_reference(data.pixels[900:], network)
+    assert result.held_out == pytest.approx(distances(others, data.pixels[:80]).frechet)
+    assert again[*seen, features, "held out"] != again[*seen, features, "training"]
+    stored = read_result(tmp_path / "tiny.json")
+    assert (stored.again, stored.held_out) == (result.again, result.held_out)
+    rows = held_out_changes({"tiny": result}).splitlines()[-1]
+    vanilla, paired = (again[kind, "gaussian", features, "held out"][2] for kind in PLAN.pairings)
+    change = percent((paired - vanilla) / vanilla)
+    assert rows.split(" | ")[2:] == [change, f"{vanilla:.3g}", f"{paired:.3g}", f"{result.held_out:.3g} |"]
+    # What was not trained on is no part of the other answers.
+    alone = dataclasses.replace(result, again=tuple(a for a in result.again if a.real == "training"))
+    assert answers({"tiny": result}).replace(held_out_changes({"tiny": result}), "").strip() == (
+        answers({"tiny": alone}).strip()
+    )
+
+
+def test_a_test_split_is_held_out(shared_data: Path) -> None:
+    images = held_out_images(small(data=str(shared_data / "fashion_mnist")))
+    assert images is not None and images.shape == (10000, 1, 28, 28)
+    assert held_out_images(small()) is None
 
 
 def test_what_is_done_is_not_done_again(made: Places) -> None:

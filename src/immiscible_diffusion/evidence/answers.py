@@ -14,6 +14,7 @@ from immiscible_diffusion.evidence.effects import (
     shown_change,
 )
 from immiscible_diffusion.evidence.harm import harm
+from immiscible_diffusion.evidence.held_out import held_out_changes
 from immiscible_diffusion.evidence.result import Result
 from immiscible_diffusion.pairing import without_level
 
@@ -71,6 +72,7 @@ def answers(results: dict[str, Result]) -> str:
         _conditional(results),
         _other_features(results),
         _copies(results),
+        held_out_changes(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -194,7 +196,7 @@ def _by_features(result: Result) -> dict[str, list[Estimate]]:
     most, base = result.comparison.evaluations[-1], result.comparison.baseline
     found: dict[tuple[str, str], dict[int, float]] = {}
     for one in result.again:
-        if one.start == "gaussian":
+        if (one.start, one.real) == ("gaussian", "training"):
             found.setdefault((one.pairing, one.features), {})[one.seed] = one.frechet[most]
     networks = list(dict.fromkeys(features for _, features in found))
     changes = {}

@@ -23,10 +23,12 @@ from immiscible_diffusion.environment import describe_environment
 from immiscible_diffusion.evaluation import (
     FeatureNetwork,
     Memorisation,
+    distances,
     feature_network,
     memorisation,
     prepare_reference,
 )
+from immiscible_diffusion.evidence.held_out import held_out_images
 from immiscible_diffusion.evidence.listed import Listed
 from immiscible_diffusion.evidence.result import Again, Result, RunRecord, read_result, write_result
 from immiscible_diffusion.evidence.starts import measured_again, noise_moments
@@ -99,6 +101,11 @@ def run_listed(
     network = _features(listed, data, places.weights)
     reference = prepare_reference(data.pixels, network)
     others = [prepare_reference(data.pixels, other) for other in _other_features(data, network)]
+    unseen = held_out_images(located) if listed.again else None
+    held_out = None if unseen is None else prepare_reference(unseen, network)
+    # Of as many images as are generated, so that the two distances are alike.
+    some = data.pixels[: listed.plan.count]
+    copied = None if held_out is None else distances(held_out, some).frechet
     folder = places.runs / listed.name
     again = {} if before is None else _by_run(before.again)
     marginals = {} if before is None else dict(before.marginals)
@@ -125,6 +132,7 @@ def run_listed(
             tuple(records[key] for key in keys),
             tuple(one for key in keys for one in again.get(key, [])),
             marginals,
+            copied,
         )
         write_result(result, places.results)
         return result
@@ -144,7 +152,9 @@ def run_listed(
         if listed.again:
             if "lean" not in marginals.get(kind, {}):
                 marginals[kind] = noise_moments(one, data)
-            asked = measured_again(place, data, [reference, *others], listed.plan.evaluations, listed.again)
+            asked = measured_again(
+                place, data, [reference, *others], held_out, listed.plan.evaluations, listed.again
+            )
             again[kind, one.seed] = [dataclasses.replace(a, pairing=kind) for a in asked]
         yield written()
 

@@ -32,7 +32,9 @@ def harm(results: dict[str, Result]) -> str:
 def _table(name: str, result: Result) -> str:
     comparison = result.comparison
     most = comparison.evaluations[-1]
-    asked = [one for one in result.again if one.features == comparison.feature_network]
+    asked = [
+        one for one in result.again if (one.features, one.real) == (comparison.feature_network, "training")
+    ]
     vanilla = {
         a.seed: a.frechet[most] for a in asked if (a.pairing, a.start) == (comparison.baseline, "gaussian")
     }

@@ -11,6 +11,7 @@ from immiscible_diffusion.comparison import Comparison, comparison_from_json, co
 from immiscible_diffusion.evaluation import Memorisation
 
 FORMAT = "immiscible result 1"
+HELD_OUT = "held out"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Again:
     start: "gaussian", N(0, I); "marginal", a Gaussian with the mean and std that pairing leaves; "paired",
     noise that the pairing itself gave to training images, which are then forgotten; "std 0.9", N(0, 0.81 I),
     what shorter noise does to vanilla.
-    frechet: distance by number of evaluations.
+    frechet: distance by number of evaluations, to the real images: those of training, or others, `HELD_OUT`.
     """
 
     pairing: str
@@ -46,6 +47,7 @@ class Again:
     start: str
     features: str
     frechet: dict[int, float]
+    real: str = "training"
 
 
 @dataclass(frozen=True, eq=False)  # one is itself alone, so that what is worked out of it can be kept
@@ -53,6 +55,7 @@ class Result:
     """One comparison of the evidence, how each of its runs was made, and what else was asked of it.
 
     marginals: by pairing, of its noise: std, length of the mean, and lean towards its image, in σ.
+    held_out: Fréchet distance of the training images to those held out, where there are any.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Result:
     runs: tuple[RunRecord, ...]
     again: tuple[Again, ...] = ()
     marginals: dict[str, dict[str, float]] = field(default_factory=dict)
+    held_out: float | None = None
 
 
 def write_result(result: Result, folder: Path) -> Path:
@@ -71,6 +75,7 @@ def write_result(result: Result, folder: Path) -> Path:
         "command": result.command,
         "runs": [dataclasses.asdict(run) for run in result.runs],
         "marginals": result.marginals,
+        "held_out": result.held_out,
         "again": [dataclasses.asdict(one) for one in result.again],
         "comparison": json.loads(comparison_to_json(result.comparison)),
     }

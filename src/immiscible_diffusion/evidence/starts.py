@@ -14,7 +14,7 @@ from torch import Tensor
 
 from immiscible_diffusion.data.images import ImageData, mean_image
 from immiscible_diffusion.evaluation import Reference, distances
-from immiscible_diffusion.evidence.result import Again
+from immiscible_diffusion.evidence.result import HELD_OUT, Again
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import Start
 from immiscible_diffusion.noise_moments import DRAWN, Marginal, fitted_marginal, lean, paired_rows
@@ -28,18 +28,29 @@ from immiscible_diffusion.scoring import score_network
 
 
 def measured_again(
-    place: Path, data: ImageData, references: list[Reference], evaluations: tuple[int, ...], count: int
+    place: Path,
+    data: ImageData,
+    references: list[Reference],
+    held_out: Reference | None,
+    evaluations: tuple[int, ...],
+    count: int,
 ) -> list[Again]:
-    """Measure a finished run from every start and with every feature network; count: images each time."""
+    """Measure a finished run from every start and with every feature network; count: images each time.
+
+    held_out: real images that were not trained on, in the features of the first of `references`.
+    """
     trained = load_trained(place)
     experiment = trained.experiment
     pairing = pairing_of(experiment, data, stored_centre(place, data))
     marginal = marginal_of_run(place, lambda: data)
-    return [
-        Again(experiment.pairing, experiment.seed, name, reference.network.name, scores)
-        for name, start in _starts(trained, data, pairing, marginal, count)
-        for reference, scores in _scored(trained, data, references, evaluations, count, start)
-    ]
+    found = []
+    for name, start in _starts(trained, data, pairing, marginal, count):
+        asked = [*references, held_out] if held_out is not None and start is None else references
+        for reference, scores in _scored(trained, data, asked, evaluations, count, start):
+            real = HELD_OUT if reference is held_out else "training"
+            network = reference.network.name
+            found.append(Again(experiment.pairing, experiment.seed, name, network, scores, real))
+    return found
 
 
 def noise_moments(experiment: Experiment, data: ImageData) -> dict[str, float]:

@@ -6,13 +6,18 @@ from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.comparison import (
     ABOVE,
     LONGEST,
+    NEAREST_ABOVE,
     NOISIEST,
+    SHARPEST_ABOVE,
     STEPS,
     Listed,
     on_a_cpu,
 )
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.objectives import EDM, Diffusion
+
+SWEPT = tuple(f"nearest:{k}" for k in (64, 2, 4, 16)) + ("nearest:8:dot", "nearest:8:uncentred")
+CONDITIONAL = ("independent", "assigned", "assigned:within", "assigned:within:above")
 
 
 def comparisons() -> tuple[Listed, ...]:
@@ -21,15 +26,22 @@ def comparisons() -> tuple[Listed, ...]:
     main = Plan(LONGEST, seeds=3, points=2, count=1000, features="resnet")
     # Sampling at 50 evaluations takes as long as a third of the training.
     few = dataclasses.replace(main, evaluations=(5, 20))
-    paper = dataclasses.replace(few, pairings=("independent", "nearest:8", ABOVE))
+    paper = dataclasses.replace(few, pairings=("independent", "nearest:8", "assigned", ABOVE))
     batch = dataclasses.replace(few, pairings=("independent", "assigned", ABOVE))
     return (
         Listed(
             "cifar10-flow",
             "Flow matching on the paper's data, 3,072 pixels, with a network that a CPU can begin to train.",
             flow,
-            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, "nearest:64")),
-            fewer=("nearest:64",),
+            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE, SHARPEST_ABOVE, *SWEPT)),
+            fewer=SWEPT,
+        ),
+        Listed(
+            "cifar10-flow-long",
+            "The same in five times the steps: does longer training change the verdict?",
+            dataclasses.replace(flow, steps=5000),
+            dataclasses.replace(main, pairings=("independent", ABOVE), points=5),
+            again=1000,
         ),
         Listed(
             "cifar10-ddim",
@@ -54,14 +66,20 @@ def comparisons() -> tuple[Listed, ...]:
             "cifar10-consistency",
             "Consistency training on the paper's data with a network that a CPU can begin to train.",
             _experiment("consistency"),
-            dataclasses.replace(main, pairings=STEPS[:2], evaluations=(1, 2, 4), judged_at=1),
+            dataclasses.replace(main, pairings=(*STEPS[:3], ABOVE), evaluations=(1, 2, 4), judged_at=1),
         ),
         Listed(
             "cifar10-conditional",
             "Flow matching on the paper's data told apart by class: are 3,072 pixels enough for the class "
             "not to matter?",
             dataclasses.replace(flow, class_conditional=True),
-            dataclasses.replace(few, pairings=("independent", "assigned", "assigned:within"), points=1),
+            dataclasses.replace(few, pairings=CONDITIONAL, points=1),
+        ),
+        Listed(
+            "cifar10-ddim-std",
+            "Scaling the images instead of pairing (Fig. 8), DDIM on the paper's data.",
+            ddim,
+            dataclasses.replace(few, pairings=("independent",), points=1, image_stds=(0.5, 1.0, 2.0, 4.0)),
         ),
     )
 

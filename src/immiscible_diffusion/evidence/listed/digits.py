@@ -10,6 +10,7 @@ from immiscible_diffusion.evidence.listed.comparison import (
     NEAREST_ABOVE,
     NOISIER,
     NOISIEST,
+    SHARPEST_ABOVE,
     STEPS,
     Listed,
 )
@@ -30,6 +31,7 @@ DIGITS = (
     "semidiscrete",
     ABOVE,
     NEAREST_ABOVE,
+    SHARPEST_ABOVE,
 )
 DIGITS_TOO = (
     "nearest:64",
@@ -43,6 +45,7 @@ DIGITS_TOO = (
 )
 # A quarter, a half, twice and four times what is measured on the digits, 0.79.
 LEVELS = tuple(f"{ABOVE}{level}" for level in (0.2, 0.4, 1.6, 3.2))
+HALF = 898  # of 1,797 digits
 WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", COARSE)
 
 
@@ -91,7 +94,7 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-edm-noisiest",
             "EDM trained where noise is higher still: does pairing move the levels to train at?",
             dataclasses.replace(edm, objective=noisiest),
-            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE, *LEVELS)),
+            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE, SHARPEST_ABOVE, *LEVELS)),
             fewer=LEVELS,
             again=2000,
         ),
@@ -112,6 +115,14 @@ def comparisons() -> tuple[Listed, ...]:
             "Does longer training change the verdict? EDM trained where noise is high, five times the steps.",
             dataclasses.replace(edm, objective=noisiest, steps=5000),
             long,
+        ),
+        Listed(
+            "digits-edm-half",
+            "Longer training on half of the digits, measured against the other half too: is a gain one in "
+            "copying?",
+            dataclasses.replace(edm, objective=noisiest, steps=5000, rows=HALF),
+            dataclasses.replace(long, count=HALF),
+            again=HALF,
         ),
         Listed(
             "digits-conditional",

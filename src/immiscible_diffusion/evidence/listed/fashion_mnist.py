@@ -10,6 +10,7 @@ from immiscible_diffusion.evidence.listed.comparison import (
     NEAREST_ABOVE,
     NOISIER,
     NOISIEST,
+    SHARPEST_ABOVE,
     STEPS,
     Listed,
     on_a_cpu,
@@ -27,6 +28,7 @@ LARGER = (
     COARSE,
     ABOVE,
     NEAREST_ABOVE,
+    SHARPEST_ABOVE,
     "nearest:8:dot",
     "nearest:2",
     "nearest:4",
@@ -77,6 +79,7 @@ def comparisons() -> tuple[Listed, ...]:
             "EDM at its own noise levels, which suit vanilla best, in five times the steps.",
             dataclasses.replace(edm, steps=5000),
             dataclasses.replace(batch, points=5, pairings=("independent", ABOVE)),
+            again=1000,
         ),
         Listed(
             "fashion-mnist-consistency",
