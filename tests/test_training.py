@@ -51,8 +51,9 @@ def metrics(folder: Path) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("pairing", ["independent", "nearest:4", "assigned"])
 @pytest.mark.parametrize("stop", [1, 4, 7])
-def test_a_resumed_run_ends_bit_for_bit_alike(tmp_path: Path, pairing: str, stop: int) -> None:
-    experiment = small(pairing=pairing, flip=True, class_conditional=True)
+@pytest.mark.parametrize("window", [1, 5])
+def test_a_resumed_run_ends_bit_for_bit_alike(tmp_path: Path, pairing: str, stop: int, window: int) -> None:
+    experiment = small(pairing=pairing, flip=True, class_conditional=True, pairing_window=window)
     whole = finish(experiment, tmp_path / "whole")
     steps = advance(
         open_run(experiment, tmp_path / "halved", log_with="none"),

@@ -2,11 +2,12 @@
 
 import torch
 
+from immiscible_diffusion.batches import paired_batches
 from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing import AssignedWithin, Independent, Pairing
 from immiscible_diffusion.pairing.skew import Skew, measure_skew
-from immiscible_diffusion.training import make_batch, paired_batches
+from immiscible_diffusion.training import make_batch
 
 ROWS = 4096  # to measure on; a second or two at 32×32
 
@@ -22,7 +23,12 @@ def run_skew(experiment: Experiment, data: ImageData, pairing: Pairing, rows: in
     steps = range(max(1, rows // experiment.batch_size))
     drawn = list(
         paired_batches(
-            lambda step: make_batch(experiment, data, step), pairing, experiment.seed, "skew", steps
+            lambda step: make_batch(experiment, data, step),
+            pairing,
+            experiment.seed,
+            "skew",
+            steps,
+            experiment.pairing_window,
         )
     )
     clean, noise = torch.cat([batch.clean for batch, _ in drawn]), torch.cat([noise for _, noise in drawn])

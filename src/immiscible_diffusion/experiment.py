@@ -39,6 +39,8 @@ class Experiment:
     ema_decay: of the averaged weights that are sampled from. clip_norm: of the gradient.
     paired_over: with several processes, "batch" draws and pairs the noise of the whole batch on each of them,
     so that their number changes no pair, and assignment spans them; "process" lets each pair its own rows.
+    pairing_window: successive steps whose noise is drawn and paired as one pool, of which assignment makes
+    more than of small batches; nearest noise serves each image alone, and does not care.
     rows: train on the first so many images only. bad_data: whether an image that cannot be used stops the
     run before it begins or is left out. Raises ValueError for a value out of range.
     """
@@ -61,6 +63,7 @@ class Experiment:
     accumulation: int = 1
     precision: Precision = "no"
     paired_over: PairedOver = "batch"
+    pairing_window: int = 1
     seed: int = 0
     rows: int | None = None
     resolution: int | None = None
@@ -84,7 +87,7 @@ class Experiment:
 
 def check_training(experiment: Any) -> None:
     """Refuse settings of the training loop that are out of range, whatever is trained."""
-    for name in ("batch_size", "steps", "accumulation"):
+    for name in ("batch_size", "steps", "accumulation", "pairing_window"):
         if getattr(experiment, name) < 1:
             raise ValueError(f"{name} must be 1 or more, got {getattr(experiment, name)}")
     for name in ("learning_rate", "clip_norm"):

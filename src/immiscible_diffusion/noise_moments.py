@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from immiscible_diffusion.batches import paired_batches
 from immiscible_diffusion.data.images import ImageData
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.pairing import Pairing, in_force
-from immiscible_diffusion.training import make_batch, paired_batches
+from immiscible_diffusion.training import make_batch
 
 DRAWN = 16_384  # paired noises, of which the mean's length errs by √(D/N): 0.06 σ at 64 values, 0.43 at 3,072
 
@@ -50,6 +51,7 @@ def paired_rows(
             experiment.seed,
             "marginal",
             range(first, first + batches),
+            experiment.pairing_window,
         )
     )
     clean, noise = (

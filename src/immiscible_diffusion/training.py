@@ -1,7 +1,7 @@
 """The training loop: a generator that yields after every step. Averaging, saving and logging live outside."""
 
 import time as clock
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,11 +11,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from immiscible_diffusion.batches import Batch, BatchAt, noise_of
 from immiscible_diffusion.data.images import ImageData, batch_rows, to_clean
 from immiscible_diffusion.experiment import Experiment, PairedOver
-from immiscible_diffusion.objectives import Objective, noise_levels
-from immiscible_diffusion.pairing import Above, Pairing, in_force
-from immiscible_diffusion.randomness import Stream, derived_seed, generator_for
+from immiscible_diffusion.objectives import Objective
+from immiscible_diffusion.pairing import Pairing, in_force
+from immiscible_diffusion.randomness import derived_seed, generator_for
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,6 @@ class TornUpdateError(RuntimeError):
     """An update of the weights broke off half-way: what is in memory is no state to save."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One process's share of a step."""
-
-    clean: Tensor  # [B, C, H, W] at training scale; of a policy, [B, horizon, 2]
-    condition: Tensor | None  # int64 [B]; observations [B, steps, D]; embedded prompts [B, tokens, width]
-    time: Tensor  # [B] or [B, ...], as the objective draws it
-    rows: Tensor  # int64 [B], row numbers in the data set
-
-
-# (step from 0, rank, processes) -> every n-th row from `rank` on, a function of its arguments
-BatchAt = Callable[[int, int, int], Batch]
-
-
 class TrainingSettings(Protocol):
     """What the loop asks of an experiment, whatever is trained."""
 
@@ -72,6 +59,8 @@ class TrainingSettings(Protocol):
     def clip_norm(self) -> float: ...
     @property
     def paired_over(self) -> PairedOver: ...
+    @property
+    def pairing_window(self) -> int: ...
     @property
     def seed(self) -> int: ...
 
@@ -93,16 +82,6 @@ def make_batch(
         pixels = torch.where(flipped[own, None, None, None], pixels.flip(-1), pixels)
     labels = data.labels[rows[own]] if experiment.class_conditional and data.labels is not None else None
     return Batch(to_clean(pixels, experiment.image_std), labels, time[own], rows[own])
-
-
-def paired_batches(
-    batch_at: Callable[[int], Batch], pairing: Pairing, seed: int, stream: Stream, steps: Iterable[int]
-) -> Iterator[tuple[Batch, Tensor]]:
-    """Pair batches as training would, with noise of a stream of its own: batch and noise of each step."""
-    for step in steps:
-        batch = batch_at(step)
-        generator = generator_for(seed, stream, step)
-        yield batch, pairing(batch.clean, generator=generator, condition=batch.condition)
 
 
 def training_steps(
@@ -162,22 +141,14 @@ def steps_on(
         )
     parameters = [one for one in network.parameters() if one.requires_grad]
     network.train()
+    pair_rank, pair_processes = (0, 1) if experiment.paired_over == "batch" else (rank, processes)
+    pairs = _pairs(experiment, batch_at, pairing, first_step, pair_rank, pair_processes, device)
     for step in range(first_step, experiment.steps):
         started = clock.perf_counter()
-        pair_rank, pair_processes = (0, 1) if experiment.paired_over == "batch" else (rank, processes)
-        batch = batch_at(step, pair_rank, pair_processes)
-        clean, time = batch.clean.to(device), batch.time.to(device)
-        condition = None if batch.condition is None else batch.condition.to(device)
+        batch, noise, pairing_seconds = next(pairs)  # Algorithm 1, before any target
+        clean, condition, time = batch.clean, batch.condition, batch.time.to(device)
         # Layers such as dropout draw from the default generator.
         torch.manual_seed(derived_seed(experiment.seed, "dropout", step, rank))
-        generator = generator_for(experiment.seed, "noise", step, pair_rank, device)
-        pairing_started = clock.perf_counter()
-        now = in_force(pairing, step / experiment.steps)
-        if isinstance(now, Above):
-            # Of the times on the CPU: its check of them would wait for a GPU.
-            now = now.at(noise_levels(experiment.objective, batch.time))
-        noise = now(clean, generator=generator, condition=condition)  # Algorithm 1, before any target
-        pairing_seconds = clock.perf_counter() - pairing_started
         if noise_at is not None:
             noise = noise_at(noise, generator_for(experiment.seed, "offset", step, pair_rank, device))
         if processes > pair_processes:
@@ -206,6 +177,34 @@ def steps_on(
             skipped=not finite,
             scaling=scaling,
         )
+
+
+def _pairs(
+    experiment: TrainingSettings,
+    batch_at: BatchAt,
+    pairing: Pairing,
+    first_step: int,
+    rank: int,
+    processes: int,
+    device: torch.device,
+) -> Iterator[tuple[Batch, Tensor, float]]:
+    """Yield each step's batch on the device, its noise, and the seconds that choosing it took.
+
+    The first step of a window pays for all of it. One taken up in the middle is paired again as a whole.
+    """
+    size, objective = experiment.pairing_window, experiment.objective
+    for first in range(first_step - first_step % size, experiment.steps, size):
+        # Beyond the last step as well, which a run made longer goes on to; a curriculum has no times there.
+        last = min(first + size, experiment.steps) if objective.depends_on_length else first + size
+        batches = [batch_at(step, rank, processes).to(device) for step in range(first, last)]
+        generator = generator_for(experiment.seed, "noise", first, rank, device)
+        started = clock.perf_counter()
+        noises = noise_of(batches, in_force(pairing, first / experiment.steps), generator, objective)
+        seconds = clock.perf_counter() - started
+        for step, batch, noise in zip(range(first, last), batches, noises, strict=True):
+            if step >= first_step:
+                yield batch, noise, seconds
+                seconds = 0.0
 
 
 def _gradients(

@@ -19,6 +19,8 @@ def test_the_objectives_settings_are_replaced_alone() -> None:
     chosen = chosen_experiment("digits-edm", Settings(sigma_data=0.7, steps=3))
     assert chosen.objective == EDM(sigma_data=0.7, log_mean=0.0) and chosen.steps == 3
     assert chosen_experiment("digits-flow", Settings(image_std=2.0)).image_std == 2.0
+    for name in ("digits-flow", "pusht"):
+        assert chosen_experiment(name, Settings(pairing_window=4)).pairing_window == 4
 
 
 def test_a_trained_text_encoder_needs_no_vocabulary() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from immiscible_diffusion.pairing import Assigned, Independent, Nearest, Pairing
+from immiscible_diffusion.pairing import Above, Assigned, Independent, Nearest, Pairing
 from immiscible_diffusion.pairing.background import pair_window, paired
 
 BATCHES = [torch.randn((6, 3, 4, 4), generator=torch.Generator().manual_seed(i)) for i in range(7)]
@@ -47,6 +47,21 @@ def test_the_foreground_draws_what_calls_by_hand_draw() -> None:
     by_hand = [Assigned()(batch, generator=generator) for batch in BATCHES]
     for noise, (_, same) in zip(by_hand, paired(BATCHES, Assigned(), generator=seeded()), strict=True):
         assert torch.equal(noise, same)
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_batches_tell_their_levels(window: int) -> None:
+    levels = [torch.tensor([0.1, 3.0, 0.5, 2.0, 1.0, 9.0]) * (1 + i) for i in range(len(BATCHES))]
+    batches = [SimpleNamespace(clean=c, levels=level) for c, level in zip(BATCHES, levels, strict=True)]
+    above, generator = Above(Assigned(), 1.0), seeded()
+    given = [noise for _, noise in paired(batches, above, generator=seeded(), window=window)]
+    for first in range(0, len(BATCHES), window):
+        clean, level = (torch.cat(parts[first : first + window]) for parts in (BATCHES, levels))
+        expected = above.at(level)(clean, generator=generator)
+        assert torch.equal(torch.cat(given[first : first + window]), expected)
+    # Pairings that ask for none are given none.
+    plain = [noise for _, noise in paired(batches, Assigned(), generator=seeded())]
+    assert torch.equal(plain[0], Assigned()(BATCHES[0], generator=seeded()))
 
 
 @dataclass(frozen=True)

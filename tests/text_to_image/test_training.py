@@ -12,6 +12,7 @@ from diffusers.training_utils import compute_snr
 from tests.text_to_image.small_models import fine_tuned, small, tiny_autoencoder, write_images, write_pipeline
 from torch import Tensor, nn
 
+from immiscible_diffusion.batches import Batch
 from immiscible_diffusion.experiment import OtherKindError, from_json, to_json
 from immiscible_diffusion.objectives import Diffusion, FlowMatching
 from immiscible_diffusion.pairing import Above, Assigned, Independent, pairing_from_name, told_apart
@@ -33,7 +34,7 @@ from immiscible_diffusion.text_to_image.runs import (
 )
 from immiscible_diffusion.text_to_image.skew import text_skew
 from immiscible_diffusion.text_to_image.training import offset_noise, text_batch
-from immiscible_diffusion.training import Batch, steps_on
+from immiscible_diffusion.training import steps_on
 
 EIGHT, ABSENT = find_spec("bitsandbytes") is not None, "bitsandbytes is not installed"
 QUIET = Schedule(checkpoint_every=2, sheet_every=0)

@@ -55,6 +55,9 @@ class Settings:
     paired_over: Literal["batch", "process"] | None = None
     """With several processes: whether noise is drawn and paired for the step's whole batch, the same
     whatever their number (assigned then spans them), or by each process for its own rows, with less work."""
+    pairing_window: int | None = None
+    """Successive steps whose noise is drawn and paired as one pool: for assigned, which needs many images to
+    choose among, where the batch is small."""
     prediction: Literal["epsilon", "v"] | None = None
     """What a DDPM network predicts."""
     schedule: Literal["linear", "cosine", "scaled-linear"] | None = None

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.effects import (
@@ -10,10 +11,10 @@ from immiscible_diffusion.evidence.effects import (
     effects_by_pairing,
     few_and_many,
 )
-from immiscible_diffusion.evidence.result import Result
+from immiscible_diffusion.evidence.result import Result, with_later_settings
 
 # Settings that name or measure a comparison, or follow from its objective.
-PASSED_OVER = ("name", "sampler", "points", "features", "runs at once")
+PASSED_OVER = ("name", "pairing", "sampler", "points", "features", "runs at once")
 PREDICTED = {
     "FlowMatching": "noise − image",
     "EDM": "image where noise is high, noise where it is low",
@@ -44,23 +45,42 @@ def differing_in_objective(results: dict[str, Result]) -> list[list[Result]]:
 
 def lengths(results: dict[str, Result]) -> str:
     """The same comparison trained for longer: does the verdict stay?"""
-    lines = []
-    for group in _alike(results, "steps"):
-        group.sort(key=lambda one: one.comparison.settings["steps"])
-        by = [effects_by_pairing(one) for one in group]
-        for pairing in by[0] if len(group) > 1 else ():
-            said = [
-                f"{few_and_many(found[pairing])} after {say.steps(one.comparison.settings['steps'])}"
-                for one, found in zip(group, by, strict=True)
-                if pairing in found
-            ]
-            if len(said) == len(group):
-                lines.append(f"- {group[0].name}, `{pairing}`: {', '.join(said)}")
+    lines = _by_setting(results, "steps", lambda steps: f"after {say.steps(steps)}")
     question = (
         "**Does longer training change the verdict?** Change against vanilla after as many steps, few "
         "evaluations → many:"
     )
     return "\n".join([question, *lines]) if lines else ""
+
+
+def windows(results: dict[str, Result]) -> str:
+    """The same comparison with the noise of several steps paired as one pool."""
+    lines = _by_setting(
+        results, "pairing_window", lambda w: f"in pools of {w} batches" if w > 1 else "batch by batch"
+    )
+    question = (
+        "**Is a pool of several batches better than a batch?** `--pairing-window`: the noise of so many "
+        "steps is drawn and assigned as one. Change against vanilla, few evaluations → many:"
+    )
+    return "\n".join([question, *lines]) if lines else ""
+
+
+def _by_setting(results: dict[str, Result], setting: str, said_of: Callable[[int], str]) -> list[str]:
+    """A line for each pairing of comparisons that differ in one setting alone, from its least value up."""
+    lines = []
+    for group in _alike(results, setting):
+        values = {one.name: with_later_settings(one.comparison.settings)[setting] for one in group}
+        group.sort(key=lambda one: values[one.name])
+        by = [effects_by_pairing(one) for one in group]
+        for pairing in by[0] if len(group) > 1 else ():
+            said = [
+                f"{few_and_many(found[pairing])} {said_of(values[one.name])}"
+                for one, found in zip(group, by, strict=True)
+                if pairing in found
+            ]
+            if len(said) == len(group):
+                lines.append(f"- {group[0].name}, `{pairing}`: {', '.join(said)}")
+    return lines
 
 
 def _prediction_table(group: list[Result]) -> str:
@@ -98,7 +118,7 @@ def _alike(results: dict[str, Result], differing: str) -> list[list[Result]]:
     for result in results.values():
         settings = {
             name: value
-            for name, value in result.comparison.settings.items()
+            for name, value in with_later_settings(result.comparison.settings).items()
             if name not in (*PASSED_OVER, differing)
         }
         groups.setdefault(json.dumps(settings, sort_keys=True), []).append(result)

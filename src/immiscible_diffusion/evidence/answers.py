@@ -3,7 +3,7 @@
 from statistics import mean
 
 from immiscible_diffusion.comparison import Estimate, mean_over_seeds
-from immiscible_diffusion.evidence.alike import lengths, predictions
+from immiscible_diffusion.evidence.alike import lengths, predictions, windows
 from immiscible_diffusion.evidence.effects import (
     Effect,
     compares_pairings_alone,
@@ -36,6 +36,7 @@ def answers(results: dict[str, Result]) -> str:
         _levels(found, results),
         predictions(results),
         lengths(results),
+        windows(results),
         _which_k(found, results),
         _rule(found, results),
         _centring(found, results),

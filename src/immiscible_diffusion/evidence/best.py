@@ -23,16 +23,15 @@ def best_of_objectives(results: dict[str, Result], pairings: list[str]) -> str:
             continue
         counts = set.intersection(*(set(found[BASELINE].distance) for found in whole.values()))
         settings = group[0].comparison.settings
-        data, rows = settings["data"], settings.get("rows")
+        data = settings["data"]
         tries = f"{len(whole)} objective{'' if len(whole) == 1 else 's'}"
         for n in sorted(counts):
             cells = [
                 _least(whole, column, n, f"{data}-") if column in columns else ""
                 for column in (BASELINE, *pairings)
             ]
-            named = f"{data}, first {rows} images" if rows else data
             lines.append(
-                f"| {named}, {say.steps(settings['steps'])} steps ({tries}), {n} | {' | '.join(cells)} |"
+                f"| {data}, {say.steps(settings['steps'])} steps ({tries}), {n} | {' | '.join(cells)} |"
             )
     head = [
         "| data, evaluations | vanilla | " + " | ".join(f"`{pairing}`" for pairing in pairings) + " |",

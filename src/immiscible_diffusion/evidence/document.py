@@ -40,12 +40,12 @@ against those at image std 0.5 of digits-ddim-std).
 def document(results: dict[str, Result], benchmarks: Path) -> str:
     """The page as Markdown. results: by name. benchmarks: folder of the benchmarks' JSONs."""
     questions = {one.name: one.question for one in listed_comparisons()}
-    shown = _in_order(results)
+    shown, main = _in_order(results), _summed_up(results)
     parts = [
         OPENING,
         "## In short\n",
-        headline(shown),
-        changes_table(shown),
+        headline(main),
+        changes_table(main),
         "## What each pairing changes\n",
     ]
     parts += [_summary(shown)]
@@ -63,7 +63,7 @@ def with_headline(readme: str, results: dict[str, Result]) -> str:
     _, ended, after = rest.partition(MARKS[1])
     if not begun or not ended:
         raise ValueError(f"the README lacks {MARKS[0]} and {MARKS[1]}; put them where the headline belongs")
-    return f"{before}{MARKS[0]}\n{headline(_in_order(results))}{MARKS[1]}{after}"
+    return f"{before}{MARKS[0]}\n{headline(_summed_up(results))}{MARKS[1]}{after}"
 
 
 def write_document(results: dict[str, Result], benchmarks: Path, docs: Path) -> Path:
@@ -87,6 +87,12 @@ def _in_order(results: dict[str, Result]) -> dict[str, Result]:
     compared = [name for name in results if effects(results[name])]  # vanilla alone is no comparison yet
     compared.sort(key=lambda name: names.index(name) if name in names else len(names))
     return {name: results[name] for name in compared}
+
+
+def _summed_up(results: dict[str, Result]) -> dict[str, Result]:
+    """Those of them that are no question of their own."""
+    aside = {one.name for one in listed_comparisons() if one.aside}
+    return {name: result for name, result in _in_order(results).items() if name not in aside}
 
 
 def _summary(results: dict[str, Result]) -> str:

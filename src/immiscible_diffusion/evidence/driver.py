@@ -30,9 +30,16 @@ from immiscible_diffusion.evaluation import (
 )
 from immiscible_diffusion.evidence.held_out import held_out_images
 from immiscible_diffusion.evidence.listed import Listed
-from immiscible_diffusion.evidence.result import Again, Result, RunRecord, read_result, write_result
+from immiscible_diffusion.evidence.result import (
+    Again,
+    Result,
+    RunRecord,
+    read_result,
+    with_later_settings,
+    write_result,
+)
 from immiscible_diffusion.evidence.starts import measured_again, noise_moments
-from immiscible_diffusion.experiment import OBJECTIVES, Experiment
+from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.generation import generate
 from immiscible_diffusion.randomness import generator_for
 from immiscible_diffusion.runs.folder import load_data
@@ -181,11 +188,7 @@ def _settings(listed: Listed) -> dict[str, Any]:
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
-    # A setting that came later was at its default before, the objective's own settings too.
-    before = _defaults(Experiment) | before
-    kinds = {kind.__name__: kind for kind in OBJECTIVES.values()}
-    objective = before["objective"]
-    before["objective"] = _defaults(kinds[objective["kind"]]) | objective
+    before = with_later_settings(before)
     differing = [name for name in now if before.get(name) != now[name]]
     if differing:
         text = ", ".join(f"{name} {before.get(name)!r} → {now.get(name)!r}" for name in differing)
@@ -193,10 +196,6 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], path: Path) -> None
             f"result {str(path)!r} was made with other settings ({text}); delete it to measure again, or "
             "give the comparison another name"
         )
-
-
-def _defaults(kind: Any) -> dict[str, Any]:
-    return {field.name: field.default for field in dataclasses.fields(kind)}
 
 
 def _located(experiment: Experiment, folder: Path | None) -> Experiment:

@@ -9,6 +9,7 @@ from typing import Any
 from immiscible_diffusion.atomic_files import write_text
 from immiscible_diffusion.comparison import Comparison, comparison_from_json, comparison_to_json
 from immiscible_diffusion.evaluation import Memorisation
+from immiscible_diffusion.experiment import OBJECTIVES, Experiment
 
 FORMAT = "immiscible result 1"
 HELD_OUT = "held out"
@@ -111,3 +112,19 @@ def read_result(path: Path) -> Result:
 def read_results(folder: Path) -> dict[str, Result]:
     """Read every result in a folder, by name."""
     return {path.stem: read_result(path) for path in sorted(folder.glob("*.json"))}
+
+
+def with_later_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Add to a comparison's settings those that came later, the objective's too, at their defaults."""
+    kinds = {kind.__name__: kind for kind in OBJECTIVES.values()}
+    objective = settings["objective"]
+    objective = _defaults(kinds[objective["kind"]]) | objective
+    return _defaults(Experiment) | settings | {"objective": objective}
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    return {
+        field.name: field.default
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING
+    }

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from immiscible_diffusion.pairing.above import Above
 from immiscible_diffusion.pairing.protocol import Pairing
 
 Batch = TypeVar("Batch")
@@ -25,7 +26,8 @@ def paired(
     """Yield every batch with its noise, which was drawn in a thread while the step before it ran.
 
     batches: tensors, tuples that start with the images, or objects with `clean` (and perhaps `condition`
-        and `mask`, which the pairing is then given); `clean_of` finds the images in anything else.
+        and `mask`, which the pairing is then given, and `levels`, the noise levels σ [B] that `Above` asks
+        for); `clean_of` finds the images in anything else.
     generator: the thread's alone while this runs; None only with ahead=0.
     ahead: batches (or windows) that are paired in advance. 0 pairs in the foreground, without a thread: the
         noises are the same, bit for bit, for the same generator state.
@@ -81,11 +83,12 @@ def pair_window(
 ) -> list[Tensor]:
     """Pair several batches as one pool for each shape, dtype and device; noises in the order of the batches.
 
-    inputs: the keyword arguments of a pairing's call, `clean` among them. Batches with a mask or a condition
-        are pooled among themselves. Raises TypeError for conditions that are not tensors.
+    inputs: the keyword arguments of a pairing's call, `clean` among them, and `levels` for `Above.at`.
+        Batches with a mask or a condition are pooled among themselves. Raises TypeError for conditions that
+        are not tensors.
     """
     if len(inputs) == 1:
-        return [pairing(**inputs[0], generator=generator)]
+        return [_called(pairing, inputs[0], generator)]
     pools: dict[Any, list[int]] = {}
     for index, given in enumerate(inputs):
         clean, mask = given["clean"], given.get("mask")
@@ -94,12 +97,18 @@ def pair_window(
     noises: list[Tensor] = [torch.empty(0)] * len(inputs)
     for members in pools.values():
         given = {name: _joined(name, [inputs[index] for index in members]) for name in inputs[members[0]]}
-        parts = pairing(**given, generator=generator).split(
-            [len(inputs[index]["clean"]) for index in members]
-        )
+        parts = _called(pairing, given, generator).split([len(inputs[index]["clean"]) for index in members])
         for index, part in zip(members, parts, strict=True):
             noises[index] = part
     return noises
+
+
+def _called(pairing: Pairing, given: dict[str, Any], generator: torch.Generator | None) -> Tensor:
+    """The pairing's noise, of these levels where it is told any and asks for them."""
+    levels = given.get("levels")
+    if levels is not None and isinstance(pairing, Above):
+        pairing = pairing.at(levels)
+    return pairing(**{name: v for name, v in given.items() if name != "levels"}, generator=generator)
 
 
 def _joined(name: str, inputs: Sequence[dict[str, Any]]) -> Tensor | None:
@@ -133,7 +142,7 @@ def _fields(batch: Any) -> dict[str, Any]:
     if isinstance(batch, Tensor):
         return {"clean": batch}
     if hasattr(batch, "clean"):
-        names = ("clean", "condition", "mask")
+        names = ("clean", "condition", "mask", "levels")
         return {name: getattr(batch, name) for name in names if getattr(batch, name, None) is not None}
     if isinstance(batch, (tuple, list)) and batch and isinstance(batch[0], Tensor):
         return {"clean": batch[0]}

@@ -32,7 +32,7 @@ class PolicyExperiment:
     pairing_start: epochs of unpaired noise first. pairing_standardise: choose against actions scaled to mean
     0 and std 1 over the batch. pairing_cluster: choose within groups of so many rows with similar
     observations (0: the whole batch). ema_decay: of the averaged weights, after the published warm-up.
-    paired_over: as for an `Experiment`.
+    paired_over, pairing_window: as for an `Experiment`.
     The learning rate rises over `warmup_steps` and falls to 0 along a cosine.
     Raises ValueError for a value out of range.
     """
@@ -60,6 +60,7 @@ class PolicyExperiment:
     accumulation: int = 1
     precision: Precision = "no"
     paired_over: PairedOver = "batch"
+    pairing_window: int = 1
     seed: int = 0
 
     @property

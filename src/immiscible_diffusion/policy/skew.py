@@ -6,12 +6,12 @@ nothing, or worse, something false.
 
 import torch
 
+from immiscible_diffusion.batches import paired_batches
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.pairing.skew import told_variance
 from immiscible_diffusion.policy.chunks import Chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment
 from immiscible_diffusion.policy.training import chunk_batch
-from immiscible_diffusion.training import paired_batches
 
 
 def noise_skew(
@@ -21,7 +21,12 @@ def noise_skew(
     count = batches or max(2, len(chunks) // experiment.batch_size)
     cleans, noises, seen = [], [], []
     for batch, noise in paired_batches(
-        lambda step: chunk_batch(experiment, chunks, step), pairing, experiment.seed, "noise", range(count)
+        lambda step: chunk_batch(experiment, chunks, step),
+        pairing,
+        experiment.seed,
+        "noise",
+        range(count),
+        experiment.pairing_window,
     ):
         cleans.append(batch.clean)
         noises.append(noise)

@@ -7,12 +7,13 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 
+from immiscible_diffusion.batches import Batch
 from immiscible_diffusion.data.images import batch_rows
 from immiscible_diffusion.pairing import Independent, Pairing, Staged
 from immiscible_diffusion.policy.chunks import Chunks
 from immiscible_diffusion.policy.experiment import PolicyExperiment
 from immiscible_diffusion.randomness import generator_for
-from immiscible_diffusion.training import Batch, TrainingStep, steps_on, warmed_up
+from immiscible_diffusion.training import TrainingStep, steps_on, warmed_up
 
 
 def chunk_batch(

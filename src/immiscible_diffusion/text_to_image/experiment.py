@@ -74,6 +74,7 @@ class TextToImageExperiment:
     accumulation: int = 1
     precision: Precision = "no"
     paired_over: PairedOver = "batch"
+    pairing_window: int = 1
     seed: int = 0
     rows: int | None = None
     resolution: int | None = None

@@ -5,13 +5,13 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from immiscible_diffusion.batches import paired_batches
 from immiscible_diffusion.pairing import AssignedWithin, Independent, Pairing
 from immiscible_diffusion.pairing.skew import Skew, measure_skew, told_variance
 from immiscible_diffusion.pairing.within import similar_rows
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 from immiscible_diffusion.text_to_image.prompts import CLASS_NAMES, caption_choice
 from immiscible_diffusion.text_to_image.training import TextToImageData, text_batch
-from immiscible_diffusion.training import paired_batches
 
 ROWS = 4096
 KINDS = 16  # that captions are sorted into, as no two are alike
@@ -31,7 +31,12 @@ def text_skew(
     cleans, noises, numbers, choices = [], [], [], []
     steps = range(max(1, rows // experiment.batch_size))
     drawn = paired_batches(
-        lambda step: text_batch(experiment, data, step), pairing, experiment.seed, "skew", steps
+        lambda step: text_batch(experiment, data, step),
+        pairing,
+        experiment.seed,
+        "skew",
+        steps,
+        experiment.pairing_window,
     )
     for step, (batch, noise) in zip(steps, drawn, strict=True):
         cleans.append(batch.clean)

@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from immiscible_diffusion.batches import Batch
 from immiscible_diffusion.data.images import batch_rows
 from immiscible_diffusion.pairing import Pairing
 from immiscible_diffusion.randomness import generator_for
@@ -15,7 +16,7 @@ from immiscible_diffusion.text_to_image.embeddings import EmbeddedPrompts
 from immiscible_diffusion.text_to_image.experiment import TextToImageExperiment
 from immiscible_diffusion.text_to_image.latents import Latents
 from immiscible_diffusion.text_to_image.prompts import caption_choice, dropped
-from immiscible_diffusion.training import Batch, TrainingStep, steps_on
+from immiscible_diffusion.training import TrainingStep, steps_on
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,6 +44,13 @@ def comparisons() -> tuple[Listed, ...]:
             again=1000,
         ),
         Listed(
+            "cifar10-flow-window",
+            "The noise of 16 batches of 64 assigned as one pool.",
+            dataclasses.replace(flow, pairing_window=16),
+            dataclasses.replace(main, pairings=("independent", ABOVE)),
+            aside=True,
+        ),
+        Listed(
             "cifar10-ddim",
             "DDIM on the paper's data with a network that a CPU can begin to train.",
             ddim,

@@ -23,6 +23,7 @@ class Listed:
     plan: all pairings. fewer: those of them that are run with no more than `FEWER_SEEDS` seeds. again:
     images for each start and feature network that finished runs are measured with again; 0 for none.
     compile: torch.compile the networks for training. command: that makes it, where the driver's does not.
+    aside: it answers a question of its own, and is left out of the summary.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Listed:
     again: int = 0
     compile: bool = False
     command: str = ""
+    aside: bool = False
 
     def runs(self) -> list[tuple[str, Experiment]]:
         """All runs, by the name of their curve, in the order to make them in.

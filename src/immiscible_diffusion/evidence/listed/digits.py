@@ -45,6 +45,7 @@ DIGITS_TOO = (
 )
 # A quarter, a half, twice and four times what is measured on the digits, 0.79.
 LEVELS = tuple(f"{ABOVE}{level}" for level in (0.2, 0.4, 1.6, 3.2))
+SMALL_BATCH = ("independent", "nearest:8", "assigned", ABOVE, NEAREST_ABOVE, SHARPEST_ABOVE)
 HALF = 898  # of 1,797 digits
 WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", COARSE)
 
@@ -54,6 +55,7 @@ def comparisons() -> tuple[Listed, ...]:
     flow, ddim, edm = (named_experiment(f"digits-{kind}") for kind in ("flow", "ddim", "edm"))
     noisier, noisiest = EDM(log_mean=NOISIER), EDM(log_mean=NOISIEST)
     edm = dataclasses.replace(edm, objective=EDM())  # at its own noise levels
+    small = dataclasses.replace(flow, batch_size=16, steps=2000, learning_rate=0.001)
     every = Plan(DIGITS + DIGITS_TOO, seeds=5, points=4, count=2000)
     main = dataclasses.replace(every, pairings=(*LONGEST, ABOVE))
     long = dataclasses.replace(main, seeds=3, points=5, pairings=("independent", "assigned", ABOVE))
@@ -123,6 +125,21 @@ def comparisons() -> tuple[Listed, ...]:
             dataclasses.replace(edm, objective=noisiest, steps=5000, rows=HALF),
             dataclasses.replace(long, count=HALF),
             again=HALF,
+            aside=True,
+        ),
+        Listed(
+            "digits-small-batch",
+            "Batches of 16, which leave assignment little to choose among.",
+            small,
+            dataclasses.replace(every, points=2, pairings=SMALL_BATCH),
+            aside=True,
+        ),
+        Listed(
+            "digits-small-batch-window",
+            "The noise of 16 such batches assigned as one pool.",
+            dataclasses.replace(small, pairing_window=16),
+            dataclasses.replace(every, points=2, pairings=("independent", "assigned", ABOVE)),
+            aside=True,
         ),
         Listed(
             "digits-conditional",
