@@ -2,13 +2,14 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from immiscible_diffusion.evidence import Result, read_results
-from immiscible_diffusion.evidence.alike import lengths, predictions
+from immiscible_diffusion.evidence import Result, document, read_results
+from immiscible_diffusion.evidence.alike import lengths, predictions, windows
 from immiscible_diffusion.evidence.best import best_of_objectives
 from immiscible_diffusion.evidence.effects import effects, percent_change
 from immiscible_diffusion.evidence.headline import changes_table, headline
@@ -95,23 +96,44 @@ def test_only_pairings_that_most_have_are_columns(flow: Result) -> None:
     assert row.count("|  |") > 3  # what it alone lacks is left open
 
 
-def test_a_longer_run_is_set_beside_the_shorter(flow: Result) -> None:
-    longer = other(flow, "digits-flow-long", 0.5, steps=5000, points=5)
-    lines = lengths(named(longer, flow)).splitlines()
+@pytest.mark.parametrize(
+    ("answer", "changed", "words"),
+    [
+        (lengths, {"steps": 5000, "points": 5}, ("after 1,000", "after 5,000")),
+        # A result that was made before there were windows had windows of one.
+        (windows, {"pairing_window": 16}, ("batch by batch", "in pools of 16 batches")),
+    ],
+)
+def test_what_differs_in_one_setting_is_set_side_by_side(
+    flow: Result,
+    answer: Callable[[dict[str, Result]], str],
+    changed: dict[str, int],
+    words: tuple[str, str],
+) -> None:
+    more = other(flow, "digits-flow-more", 0.5, **changed)
+    lines = answer(named(more, flow)).splitlines()
     (said,) = [line for line in lines if "`assigned`:" in line]
     by = {
         (result.name, e.evaluations): percent_change(e)
-        for result in (flow, longer)
+        for result in (flow, more)
         for e in effects(result)
         if e.pairing == "assigned"
     }
     assert said == (
-        f"- digits-flow, `assigned`: {by['digits-flow', 5]} → {by['digits-flow', 50]} after 1,000, "
-        f"{by['digits-flow-long', 5]} → {by['digits-flow-long', 50]} after 5,000"
+        f"- digits-flow, `assigned`: {by['digits-flow', 5]} → {by['digits-flow', 50]} {words[0]}, "
+        f"{by['digits-flow-more', 5]} → {by['digits-flow-more', 50]} {words[1]}"
     )
-    assert by["digits-flow", 50] != by["digits-flow-long", 50]
-    assert lengths(named(flow)) == ""
-    assert lengths(named(flow, other(longer, "digits-flow-long", learning_rate=0.1))) == ""
+    assert by["digits-flow", 50] != by["digits-flow-more", 50]
+    assert answer(named(flow)) == ""
+    assert answer(named(flow, other(more, "digits-flow-more", learning_rate=0.1))) == ""
+
+
+def test_a_question_of_its_own_is_no_part_of_the_summary(flow: Result) -> None:
+    small = other(flow, "digits-small-batch", batch_size=16)
+    page = document(named(flow, small), ROOT / "benchmarks" / "results")
+    summary = page.partition("## What each pairing changes")[0]
+    assert "digits-small-batch" in page and "digits-small-batch" not in summary
+    assert summary == document(named(flow), ROOT / "benchmarks" / "results").partition("## What each")[0]
 
 
 def test_every_column_is_the_least_of_as_many_objectives(flow: Result) -> None:
