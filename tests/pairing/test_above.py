@@ -151,6 +151,13 @@ def test_rows_at_the_level_or_more_are_paired_and_no_others(
         assert torch.equal(noise[row], (paired if level >= 1 else plain)[row])
 
 
+def test_where_all_noise_is_high_nothing_else_is_drawn() -> None:
+    images, generator, alone = torch.randn(1, 4, generator=seeded(0)), seeded(1), seeded(1)
+    noise = Above(Nearest(k=4), 1.0).at(torch.tensor([2.0]))(images, generator=generator)
+    assert torch.equal(noise, Nearest(k=4)(images, generator=alone))
+    assert torch.equal(generator.get_state(), alone.get_state())
+
+
 def test_called_it_pairs() -> None:
     images = torch.randn(8, 4, generator=seeded(0))
     assert torch.equal(
