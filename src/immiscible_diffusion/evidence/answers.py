@@ -34,6 +34,16 @@ def answers(results: dict[str, Result]) -> str:
             ],
         ),
         _levels(found, results),
+        _against(
+            found,
+            results,
+            "**Which noise for one image at a time, where noise is high only?** A larger k leans more and "
+            "shortens more; `rescaled` and `dot` keep the length.",
+            [
+                ("nearest:8:above", "nearest:64:rescaled:above"),
+                ("nearest:8:above", "nearest:64:dot:above"),
+            ],
+        ),
         predictions(results),
         lengths(results),
         windows(results),

@@ -5,6 +5,7 @@ import dataclasses
 from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.comparison import (
     ABOVE,
+    DOT_ABOVE,
     LONGEST,
     NEAREST_ABOVE,
     NOISIEST,
@@ -16,7 +17,7 @@ from immiscible_diffusion.evidence.listed.comparison import (
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.objectives import EDM, Diffusion
 
-SWEPT = tuple(f"nearest:{k}" for k in (64, 2, 4, 16)) + ("nearest:8:dot", "nearest:8:uncentred")
+SWEPT = tuple(f"nearest:{k}" for k in (64, 2, 4, 16)) + ("nearest:8:dot", "nearest:8:uncentred", DOT_ABOVE)
 CONDITIONAL = ("independent", "assigned", "assigned:within", "assigned:within:above")
 
 
@@ -81,12 +82,6 @@ def comparisons() -> tuple[Listed, ...]:
             "not to matter?",
             dataclasses.replace(flow, class_conditional=True),
             dataclasses.replace(few, pairings=CONDITIONAL, points=1),
-        ),
-        Listed(
-            "cifar10-ddim-std",
-            "Scaling the images instead of pairing (Fig. 8), DDIM on the paper's data.",
-            ddim,
-            dataclasses.replace(few, pairings=("independent",), points=1, image_stds=(0.5, 2.0)),
         ),
     )
 

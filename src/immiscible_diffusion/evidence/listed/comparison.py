@@ -10,7 +10,8 @@ from immiscible_diffusion.experiments import named_experiment
 COARSE = "nearest:8:coarse2:rescaled"
 LONGEST = ("independent", "nearest:8", "assigned", COARSE)  # what the largest and longest runs have time for
 ABOVE, NEAREST_ABOVE = "assigned:above", "nearest:8:above"
-SHARPEST_ABOVE = "nearest:64:rescaled:above"  # where noise is high only, a larger k may be affordable
+# Where noise is high only, a larger k is affordable, if the noise keeps its length: two ways to that.
+SHARPEST_ABOVE, DOT_ABOVE = "nearest:64:rescaled:above", "nearest:64:dot:above"
 STEPS = ("independent", "nearest:4", "assigned", COARSE)  # of consistency models; 4 is the paper's k
 NOISIER, NOISIEST = -0.6, 0.0  # EDM's log_mean, whose own is -1.2
 FEWER_SEEDS = 3

@@ -6,6 +6,7 @@ from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.comparison import (
     ABOVE,
     COARSE,
+    DOT_ABOVE,
     LONGEST,
     NEAREST_ABOVE,
     NOISIER,
@@ -42,6 +43,7 @@ DIGITS_TOO = (
     "nearest:8:dot:whitened",
     "assigned:until50",
     "nearest:8:from50",
+    DOT_ABOVE,
 )
 # A quarter, a half, twice and four times what is measured on the digits, 0.79.
 LEVELS = tuple(f"{ABOVE}{level}" for level in (0.2, 0.4, 1.6, 3.2))
@@ -96,8 +98,10 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-edm-noisiest",
             "EDM trained where noise is higher still: does pairing move the levels to train at?",
             dataclasses.replace(edm, objective=noisiest),
-            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE, SHARPEST_ABOVE, *LEVELS)),
-            fewer=LEVELS,
+            dataclasses.replace(
+                main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE, SHARPEST_ABOVE, DOT_ABOVE, *LEVELS)
+            ),
+            fewer=(DOT_ABOVE, *LEVELS),
             again=2000,
         ),
         Listed(

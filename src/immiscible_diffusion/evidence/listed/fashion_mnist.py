@@ -6,6 +6,7 @@ from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.comparison import (
     ABOVE,
     COARSE,
+    DOT_ABOVE,
     LONGEST,
     NEAREST_ABOVE,
     NOISIER,
@@ -29,6 +30,7 @@ LARGER = (
     ABOVE,
     NEAREST_ABOVE,
     SHARPEST_ABOVE,
+    DOT_ABOVE,
     "nearest:8:dot",
     "nearest:2",
     "nearest:4",
