@@ -38,10 +38,10 @@ def held_out_changes(results: dict[str, Result]) -> str:
         return ""
     opening = (
         "**Does a gain last against images that were not trained on?** Change against vanilla at the most "
-        "evaluations when the same images are measured against the training images, and against as good as "
-        "new ones, of which training saw none; then vanilla's and the pairing's distance to those, and that "
-        "of the training images themselves, which is what a perfect copier would reach. A gain in copying "
-        "alone would shrink from the first column to the second.\n\n"
+        "evaluations when the same images are measured against the training images, and against images held "
+        "out, of which training saw none; then vanilla's and the pairing's distance to those, and that of as "
+        "many training images, which copies of them would have. A gain in copying alone would be less in the "
+        "second column than in the first.\n\n"
         "| comparison, pairing | training images | held out | vanilla, held out | pairing, held out | "
         "training images, held out |\n|---|---:|---:|---:|---:|---:|\n"
     )
