@@ -69,7 +69,7 @@ def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
         pipeline, images = write_pipeline(place / "models"), write_images(place / "images")
-        for name, pairing in (("a", "independent"), ("b", "assigned:within")):
+        for name, pairing in (("a", "independent"), ("b", "assigned:within:above")):
             experiment = small(images, pipeline, pairing=pairing, steps=3)
             run = open_text_to_image_run(experiment, place / "runs" / name)
             assert len(list(advance_text_to_image(run))) == 3

@@ -133,7 +133,7 @@ def test_prompted_runs_sample_from_one_noise_and_listen_to_seed_and_prompt(
     assert not np.array_equal(one, drawn([paired], 7, "kind 1")[0])
     said = samples(found, [first, paired], 3, 16, 7, "", "kind 1", 5)
     assert "independent, 3 training steps; 9 images, 3 steps, seed 7, “kind 1”, guidance 5" in said
-    assert "assigned:within, 3 training steps; 9 images" in said
+    assert "assigned:within:above, 3 training steps; 9 images" in said
     assert "without a prompt" in samples(found, [first], 3, 1, 7, "", "", 1)
 
 

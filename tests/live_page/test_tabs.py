@@ -58,12 +58,14 @@ def test_every_tab_shows_something_real(browser: Any, served: Served) -> None:
     assert both.count() == 2
     captions = both.locator("figcaption").all_inner_texts()
     assert captions[0].startswith(f"independent, {STEPS} training steps; 16 images, 20 steps, seed 0")
-    assert captions[1].startswith(f"assigned:within, {STEPS} training steps")
+    assert captions[1].startswith(f"assigned:within:above, {STEPS} training steps")
     sources = both.locator("img").evaluate_all("images => images.map(image => image.src)")
     assert sources[0] != sources[1]
 
     moved = press(page, "Perturb", "Perturb", "Rows of images")
-    assert re.search(r"W = 0.1 .*independent: [\d.]+ of 255; assigned:within: [\d.]+", moved.inner_text())
+    assert re.search(
+        r"W = 0.1 .*independent: [\d.]+ of 255; assigned:within:above: [\d.]+", moved.inner_text()
+    )
     page.get_by_role("spinbutton", name="W, how far").fill("0.5")
     page.get_by_role("button", name="Perturb", exact=True).click()
     page.get_by_text("change of pixels at W = 0.5").wait_for()
@@ -130,8 +132,10 @@ def test_two_at_once_each_get_their_own(served: Served) -> None:
 
 
 def found(served: Served) -> list[str]:
-    folders = [Path("runs/first-look/runs") / f"{name}-seed0" for name in ("independent", "assigned-within")]
-    named = zip(("independent", "assigned:within"), folders, strict=True)
+    folders = [
+        Path("runs/first-look/runs") / f"{name}-seed0" for name in ("independent", "assigned-within-above")
+    ]
+    named = zip(("independent", "assigned:within:above"), folders, strict=True)
     return [
         f"digits-flow · {pairing} · seed 0 · {folder}"
         for pairing, folder in named
@@ -159,7 +163,7 @@ def edit(page: Any) -> None:
     page.get_by_role("button", name="Paint", exact=True).click()
     page.get_by_role("img", name=re.compile("^Images side by side")).wait_for()
     said = page.locator("figure:visible").last.inner_text()
-    assert said.startswith("From left: what is kept, independent, assigned:within.")
+    assert said.startswith("From left: what is kept, independent, assigned:within:above.")
     share = re.search(r"(\d+)% of the pixels", said)
     assert share and 3 <= int(share[1]) <= 60
 
@@ -221,7 +225,7 @@ def test_text_to_image_runs_are_told_what_to_make(browser: Any, prompted: Path, 
     page.get_by_role("tab", name="Sample", exact=True).click()
     page.get_by_role("textbox", name="Prompt (text-to-image runs)").fill("kind 2")
     both = press(page, "Sample", "Sample", "Grid of 9 generated images").locator("figcaption")
-    assert [said.split(",")[0] for said in both.all_inner_texts()] == ["independent", "assigned:within"]
+    assert [said.split(",")[0] for said in both.all_inner_texts()] == ["independent", "assigned:within:above"]
     assert all("“kind 2”, guidance 1" in said for said in both.all_inner_texts())
 
     page.get_by_role("tab", name="Edit", exact=True).click()
@@ -234,8 +238,8 @@ def test_text_to_image_runs_are_told_what_to_make(browser: Any, prompted: Path, 
     page.get_by_role("button", name="Paint", exact=True).click()
     page.get_by_role("img", name=re.compile("^Images side by side")).wait_for()
     assert page.locator("figure:visible").last.inner_text() == (
-        "From left: what is kept, independent, assigned:within. 75% of the pixels painted, from the same "
-        "noise, “kind 0”, guidance 1."
+        "From left: what is kept, independent, assigned:within:above. 75% of the pixels painted, from the "
+        "same noise, “kind 0”, guidance 1."
     )
     page.get_by_role("tab", name="Perturb", exact=True).click()
     page.get_by_role("button", name="Perturb", exact=True).click()

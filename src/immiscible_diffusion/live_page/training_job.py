@@ -8,7 +8,7 @@ from pathlib import Path
 from immiscible_diffusion.comparison import Plan, run_comparison, write_report
 from immiscible_diffusion.experiments import named_experiment
 
-PAIRINGS = ("independent", "assigned:within")
+PAIRINGS = ("independent", "assigned:within:above")
 POINTS = 10  # measurements a run; the job also listens for a stop at each
 STEP = re.compile(r"(\d+)/(\d+) .*: step (\d+)/(\d+)")
 

@@ -49,7 +49,8 @@ DIGITS_TOO = (
 LEVELS = tuple(f"{ABOVE}{level}" for level in (0.2, 0.4, 1.6, 3.2))
 SMALL_BATCH = ("independent", "nearest:8", "assigned", ABOVE, NEAREST_ABOVE, SHARPEST_ABOVE)
 HALF = 898  # of 1,797 digits
-WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", COARSE)
+WITHIN_ABOVE = "assigned:within:above"
+WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", WITHIN_ABOVE, COARSE)
 
 
 def comparisons() -> tuple[Listed, ...]:
@@ -168,7 +169,7 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-conditional-edm-noisiest",
             "EDM with classes, trained where noise is higher still.",
             dataclasses.replace(edm, class_conditional=True, objective=noisiest),
-            dataclasses.replace(within, pairings=(*within.pairings, "assigned:within:above")),
+            dataclasses.replace(within, pairings=(*within.pairings, WITHIN_ABOVE)),
         ),
         Listed(
             "digits-consistency",
