@@ -8,6 +8,7 @@ import pytest
 from tests.small_runs import small
 
 from immiscible_diffusion.comparison import Plan
+from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.data.images import load_images
 from immiscible_diffusion.evaluation import distances, feature_network, prepare_reference
 from immiscible_diffusion.evidence import (
@@ -92,10 +93,11 @@ def test_runs_on_some_rows_are_measured_against_the_others_too(tmp_path: Path) -
     assert again[*seen, features, "held out"] != again[*seen, features, "training"]
     stored = read_result(tmp_path / "tiny.json")
     assert (stored.again, stored.held_out) == (result.again, result.held_out)
-    rows = held_out_changes({"tiny": result}).splitlines()[-1]
-    vanilla, paired = (again[kind, "gaussian", features, "held out"][2] for kind in PLAN.pairings)
-    change = percent((paired - vanilla) / vanilla)
-    assert rows.split(" | ")[2:] == [change, f"{vanilla:.3g}", f"{paired:.3g}", f"{result.held_out:.3g} |"]
+    (row,) = [line for line in held_out_changes({"tiny": result}).splitlines() if "nearest:2 |" in line]
+    far = {kind: again[kind, "gaussian", features, "held out"] for kind in PLAN.pairings}
+    changes = [percent(far["nearest:2"][n] / far["independent"][n] - 1) for n in (1, 2)]
+    values = [" → ".join(say.number(far[kind][n]) for n in (1, 2)) for kind in PLAN.pairings]
+    assert row.split(" | ")[2:] == [" → ".join(changes), *values, f"{say.number(result.held_out)} |"]
     # What was not trained on is no part of the other answers.
     alone = dataclasses.replace(result, again=tuple(a for a in result.again if a.real == "training"))
     assert answers({"tiny": result}).replace(held_out_changes({"tiny": result}), "").strip() == (

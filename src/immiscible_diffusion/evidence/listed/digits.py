@@ -123,14 +123,23 @@ def comparisons() -> tuple[Listed, ...]:
             dataclasses.replace(edm, objective=noisiest, steps=5000),
             long,
         ),
-        Listed(
-            "digits-edm-half",
-            "Longer training on half of the digits, measured against the other half too: is a gain one in "
-            "copying?",
-            dataclasses.replace(edm, objective=noisiest, steps=5000, rows=HALF),
-            dataclasses.replace(long, count=HALF),
-            again=HALF,
-            aside=True,
+        *(
+            Listed(
+                name,
+                question,
+                dataclasses.replace(edm, objective=noisiest, steps=steps, rows=HALF),
+                dataclasses.replace(long, count=HALF),
+                again=HALF,
+                aside=True,
+            )
+            for name, question, steps in (
+                (
+                    "digits-edm-half",
+                    "Half of the digits, measured against the other half too: is a gain one in copying?",
+                    1000,
+                ),
+                ("digits-edm-half-long", "The same in five times the steps, 1,400 epochs.", 5000),
+            )
         ),
         Listed(
             "digits-small-batch",
