@@ -73,7 +73,7 @@ def comparisons() -> tuple[Listed, ...]:
             "cifar10-consistency",
             "Consistency training on the paper's data with a network that a CPU can begin to train.",
             _experiment("consistency"),
-            dataclasses.replace(main, pairings=(*STEPS[:3], ABOVE), evaluations=(1, 2, 4), judged_at=1),
+            dataclasses.replace(main, pairings=(*STEPS[:2], ABOVE), evaluations=(1, 2, 4), judged_at=1),
         ),
         Listed(
             "cifar10-conditional",
