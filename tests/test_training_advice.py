@@ -12,12 +12,14 @@ from immiscible_diffusion.training_advice import training_advice
 
 def test_noise_is_to_be_paired_where_it_is_high() -> None:
     for objective in (Diffusion(), Diffusion(prediction="v"), FlowMatching(), EDM(log_mean=0.0)):
-        for pairing in ("assigned", "assigned:within", "nearest:8"):
+        for pairing in ("assigned", "assigned:within", "nearest:8:coarse2"):
             assert f"--pairing {pairing}:above, which" in str(training_advice(objective, pairing))
             assert f"{pairing}:above, which" not in str(training_advice(objective, f"{pairing}:above"))
             assert ":above" not in str(training_advice(objective, f"{pairing}:until50"))
             assert training_advice(objective, pairing, pretrained=True) is None
         assert training_advice(objective, "independent") is None
+    for pairing in ("nearest:8", "nearest:4:uncentred", "nearest:64", "nearest:8:dot"):
+        assert "--pairing nearest:64:dot:above, which" in str(training_advice(FlowMatching(), pairing))
     assert training_advice(Consistency(), "nearest:4") is None  # where nothing helped
 
 

@@ -18,7 +18,8 @@ def training_advice(objective: Objective, pairing: str, pretrained: bool = False
     if everywhere and not isinstance(objective, Consistency):
         return (
             "note: paired noise helps where noise is high and is in the way where it is low; on small images "
-            f"--pairing {pairing}:above, which pairs where it is high only, did far better (docs/results.md)"
+            f"--pairing {_above(pairing)}, which pairs where it is high only, did far better "
+            "(docs/results.md)"
         )
     if isinstance(objective, Diffusion) and objective.prediction == "epsilon":
         return (
@@ -32,3 +33,10 @@ def training_advice(objective: Objective, pairing: str, pretrained: bool = False
             f"on small images {pairing} did better with --log-mean 0 (docs/results.md)"
         )
     return None
+
+
+def _above(pairing: str) -> str:
+    """What does best above a level: the same, or for nearest noise of one image a larger k at full length."""
+    kind, *parts = pairing.split(":")
+    plain = all(part.isdecimal() or part in ("dot", "uncentred") for part in parts)
+    return "nearest:64:dot:above" if kind == "nearest" and plain else f"{pairing}:above"
