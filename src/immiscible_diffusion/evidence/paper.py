@@ -187,7 +187,7 @@ def _training_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperR
             "image std 0.5 → 1, 2, 4 with DDIM",
             "faster training",
             _image_std(results),
-            "immiscible evidence run digits-ddim-std fashion-mnist-ddim-std",
+            "immiscible evidence run digits-ddim-std fashion-mnist-ddim-std cifar10-ddim-std",
         ),
     )
 
@@ -262,7 +262,7 @@ def _best_k(results: dict[str, Result]) -> str:
 def _image_std(results: dict[str, Result]) -> str:
     words = [
         f"[{data}](#{name}), {_by_std(results[name])}"
-        for data in ("digits", "fashion-mnist")
+        for data in ("digits", "fashion-mnist", "cifar10")
         if (name := f"{data}-ddim-std") in results
     ]
     return "; ".join(words) if words else NOT_RUN

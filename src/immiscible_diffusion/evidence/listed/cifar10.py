@@ -82,6 +82,12 @@ def comparisons() -> tuple[Listed, ...]:
             dataclasses.replace(flow, class_conditional=True),
             dataclasses.replace(few, pairings=CONDITIONAL, points=1),
         ),
+        Listed(
+            "cifar10-ddim-std",
+            "Scaling the images instead of pairing (Fig. 8), DDIM on the paper's data.",
+            ddim,
+            dataclasses.replace(few, pairings=("independent",), points=1, image_stds=(0.5, 2.0)),
+        ),
     )
 
 
