@@ -25,16 +25,20 @@ def chromium() -> Iterator[Any]:
 
 def contrast(page: Any, selector: str) -> float:
     """Ratio of the luminances of an element's text and what is behind it (WCAG; 4.5 is asked for)."""
-    colours = page.eval_on_selector(
-        selector,
-        """element => {
+    # An element that the page is just replacing has no colours: asked until it has.
+    colours = page.wait_for_function(
+        """selector => {
+            const element = document.querySelector(selector)
+            if (!element) return null
             let behind = element
             const clear = one => /, 0\\)$|transparent/.test(getComputedStyle(one).backgroundColor)
             while (behind.parentElement && clear(behind)) behind = behind.parentElement
-            return [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor]
-                .map(said => said.match(/[\\d.]+/g).slice(0, 3).map(Number))
+            const said = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor]
+            const numbers = said.map(one => one.match(/[\\d.]+/g))
+            return numbers.every(Boolean) && numbers.map(one => one.slice(0, 3).map(Number))
         }""",
-    )
+        arg=selector,
+    ).json_value()
     light, dark = sorted(map(_luminance, colours), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
