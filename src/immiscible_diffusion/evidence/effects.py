@@ -9,7 +9,7 @@ import numpy as np
 from immiscible_diffusion.comparison import Estimate, Summary, mean_over_seeds, summarize
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.comparison.verdicts import Outcome, outcome_of
-from immiscible_diffusion.evidence.result import Result
+from immiscible_diffusion.evidence.result import Again, Result
 
 FEWEST_SEEDS = 3  # one seed or two bound nothing
 
@@ -100,6 +100,16 @@ def shown_change(change: Estimate) -> str:
     half = 50 * (change.interval.high - change.interval.low)
     words = f"{_whole(change.value)} ± {half:.0f} %"
     return f"**{words}**" if outcome_of(change) in ("helps", "harms") else words
+
+
+def shown_again(asked: list[Again], vanilla: dict[int, float], evaluations: int) -> str:
+    """Mean change of runs asked again, as a share of vanilla's mean; empty where nothing was measured.
+
+    vanilla: distance by seed, that of the same seed being compared with.
+    """
+    base = float(np.mean(list(vanilla.values()))) if vanilla else 1.0
+    changes = [(a.frechet[evaluations] - vanilla[a.seed]) / base for a in asked if a.seed in vanilla]
+    return shown_change(mean_over_seeds(changes)) if changes else ""
 
 
 def percent(share: float) -> str:

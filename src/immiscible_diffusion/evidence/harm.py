@@ -1,10 +1,7 @@
 """Where harm at many evaluations comes from: noise that training never showed, or a worse network."""
 
-import numpy as np
-
-from immiscible_diffusion.comparison import mean_over_seeds
-from immiscible_diffusion.evidence.effects import shown_change
-from immiscible_diffusion.evidence.result import Again, Result
+from immiscible_diffusion.evidence.effects import shown_again
+from immiscible_diffusion.evidence.result import Result
 
 STARTS = ("gaussian", "marginal", "paired")
 
@@ -40,7 +37,7 @@ def _table(name: str, result: Result) -> str:
     }
 
     def change(pairing: str, start: str) -> str:
-        return _share([a for a in asked if (a.pairing, a.start) == (pairing, start)], vanilla, most)
+        return shown_again([a for a in asked if (a.pairing, a.start) == (pairing, start)], vanilla, most)
 
     lines = [
         f"{name}, {most} evaluations:\n",
@@ -55,10 +52,3 @@ def _table(name: str, result: Result) -> str:
         cells = [change(pairing, start) for start in STARTS]
         lines.append(f"| {pairing} | {' | '.join(shown)} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _share(asked: list[Again], vanilla: dict[int, float], evaluations: int) -> str:
-    """Mean change as a share of vanilla's mean; empty where nothing was measured."""
-    base = float(np.mean(list(vanilla.values()))) if vanilla else 1.0
-    changes = [(a.frechet[evaluations] - vanilla[a.seed]) / base for a in asked if a.seed in vanilla]
-    return shown_change(mean_over_seeds(changes)) if changes else ""

@@ -5,10 +5,9 @@ from statistics import mean
 from torch import Tensor
 
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.comparison import mean_over_seeds
 from immiscible_diffusion.data.images import load_images
-from immiscible_diffusion.evidence.effects import shown_change
-from immiscible_diffusion.evidence.result import HELD_OUT, Result
+from immiscible_diffusion.evidence.effects import shown_again
+from immiscible_diffusion.evidence.result import HELD_OUT, Again, Result
 from immiscible_diffusion.experiment import Experiment
 
 
@@ -52,24 +51,19 @@ def held_out_changes(results: dict[str, Result]) -> str:
 def _lines(name: str, result: Result) -> list[str]:
     comparison = result.comparison
     few, *_, many = comparison.evaluations
-    found: dict[tuple[str, str], dict[int, dict[int, float]]] = {}
+    base, found = comparison.baseline, dict[tuple[str, str], list[Again]]()
     for one in result.again:
         if (one.start, one.features) == ("gaussian", comparison.feature_network):
-            found.setdefault((one.pairing, one.real), {})[one.seed] = one.frechet
-    base = comparison.baseline
+            found.setdefault((one.pairing, one.real), []).append(one)
     if (base, HELD_OUT) not in found or result.held_out is None:
         return []
 
     def change(pairing: str, real: str, evaluations: int) -> str:
-        own, vanilla = found[pairing, real], found[base, real]
-        whole = mean(frechet[evaluations] for frechet in vanilla.values())
-        shared = [seed for seed in own if seed in vanilla]
-        return shown_change(
-            mean_over_seeds([(own[s][evaluations] - vanilla[s][evaluations]) / whole for s in shared])
-        )
+        vanilla = {one.seed: one.frechet[evaluations] for one in found[base, real]}
+        return shown_again(found[pairing, real], vanilla, evaluations)
 
     def distance(pairing: str, evaluations: int) -> str:
-        return say.number(mean(frechet[evaluations] for frechet in found[pairing, HELD_OUT].values()))
+        return say.number(mean(one.frechet[evaluations] for one in found[pairing, HELD_OUT]))
 
     lines = []
     for pairing in dict.fromkeys(pairing for pairing, real in found if real == HELD_OUT and pairing != base):
