@@ -8,7 +8,7 @@ from torch import Tensor
 
 from immiscible_diffusion.objectives import Objective, noise_levels
 from immiscible_diffusion.pairing import Above, Pairing
-from immiscible_diffusion.pairing.background import pair_window
+from immiscible_diffusion.pairing.background import in_windows, pair_window
 from immiscible_diffusion.randomness import Stream, generator_for
 
 
@@ -59,9 +59,7 @@ def paired_batches(
 
     window: steps paired as one pool.
     """
-    asked = list(steps)
-    for begin in range(0, len(asked), window):
-        together = asked[begin : begin + window]
+    for together in in_windows(steps, window):
         batches = [batch_at(step) for step in together]
         generator = generator_for(seed, stream, together[0])
         yield from zip(batches, noise_of(batches, pairing, generator), strict=True)

@@ -44,7 +44,7 @@ def paired(
             "from by the training step meanwhile; pass torch.Generator(device), or ahead=0"
         )
     fields = _fields if clean_of is None else lambda batch: {"clean": clean_of(batch)}
-    return _paired(_windows(batches, window), pairing, generator, ahead, fields)
+    return _paired(in_windows(batches, window), pairing, generator, ahead, fields)
 
 
 def _paired(
@@ -126,7 +126,8 @@ def _joined(name: str, inputs: Sequence[dict[str, Any]]) -> Tensor | None:
     return torch.cat([v.expand(n, *v.shape[1:]) for v, n in zip(values, rows, strict=True)])  # type: ignore
 
 
-def _windows(batches: Iterable[Batch], window: int) -> Iterator[list[Batch]]:
+def in_windows(batches: Iterable[Batch], window: int) -> Iterator[list[Batch]]:
+    """Cut into successive groups of so many, the last perhaps of fewer."""
     together: list[Batch] = []
     for batch in batches:
         together.append(batch)
