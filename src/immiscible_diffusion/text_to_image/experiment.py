@@ -39,6 +39,7 @@ class TextToImageExperiment:
     flip, crops, encode_precision: as in `Transform`. latents: folder of the cache; by default the user's.
     prompt_dropout: share of rows trained with the empty prompt, for guidance. noise_offset: std of what is
     added to each channel of the paired noise. guidance: what sheets and comparisons are sampled with.
+    paired_over, pairing_window: as for an `Experiment`.
     optimiser: "adamw", or "adamw-8bit" of bitsandbytes. min_snr_gamma is the objective's.
     Raises ValueError for a value out of range.
     """
