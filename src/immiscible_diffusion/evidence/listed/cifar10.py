@@ -5,25 +5,24 @@ import dataclasses
 from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.comparison import (
     ABOVE,
-    LONGEST,
+    COARSE,
     NEAREST_ABOVE,
     NOISIEST,
     SHARPEST_ABOVE,
-    STEPS,
+    SWEEP,
     Listed,
     on_a_cpu,
 )
 from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.objectives import EDM, Diffusion
 
-SWEPT = tuple(f"nearest:{k}" for k in (64, 2, 4, 16)) + ("nearest:8:dot", "nearest:8:uncentred")
 CONDITIONAL = ("independent", "assigned", "assigned:within", "assigned:within:above")
 
 
 def comparisons() -> tuple[Listed, ...]:
     """All of them, in the order of their worth."""
     flow, ddim, edm = (_experiment(kind) for kind in ("flow", "ddim", "edm"))
-    main = Plan(LONGEST, seeds=3, points=2, count=1000, features="resnet")
+    main = Plan(SWEEP, seeds=3, points=2, count=1000, features="resnet")
     # Sampling at 50 evaluations takes as long as a third of the training.
     few = dataclasses.replace(main, evaluations=(5, 20))
     paper = dataclasses.replace(few, pairings=("independent", "nearest:8", ABOVE))
@@ -33,8 +32,7 @@ def comparisons() -> tuple[Listed, ...]:
             "cifar10-flow",
             "Flow matching on the paper's data, 3,072 pixels, with a network that a CPU can begin to train.",
             flow,
-            dataclasses.replace(main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE, SHARPEST_ABOVE, *SWEPT)),
-            fewer=SWEPT,
+            dataclasses.replace(main, pairings=(*SWEEP, COARSE, NEAREST_ABOVE, SHARPEST_ABOVE)),
         ),
         Listed(
             "cifar10-flow-long",
@@ -54,7 +52,7 @@ def comparisons() -> tuple[Listed, ...]:
             "cifar10-ddim",
             "DDIM on the paper's data with a network that a CPU can begin to train.",
             ddim,
-            paper,
+            dataclasses.replace(few, pairings=SWEEP),
         ),
         Listed(
             "cifar10-ddim-v",
@@ -73,7 +71,7 @@ def comparisons() -> tuple[Listed, ...]:
             "cifar10-consistency",
             "Consistency training on the paper's data with a network that a CPU can begin to train.",
             _experiment("consistency"),
-            dataclasses.replace(main, pairings=(*STEPS[:2], ABOVE), evaluations=(1, 2, 4), judged_at=1),
+            dataclasses.replace(main, pairings=SWEEP, evaluations=(1, 2, 4), judged_at=1),
         ),
         Listed(
             "cifar10-conditional",
@@ -86,7 +84,7 @@ def comparisons() -> tuple[Listed, ...]:
             "cifar10-ddim-std",
             "Scaling the images instead of pairing (Fig. 8), DDIM on the paper's data.",
             ddim,
-            dataclasses.replace(few, pairings=("independent",), points=1, image_stds=(0.5, 2.0)),
+            dataclasses.replace(few, pairings=("independent",), points=1, image_stds=(0.5, 1.0, 2.0, 4.0)),
         ),
     )
 

@@ -10,19 +10,31 @@ from immiscible_diffusion.experiments import named_experiment
 COARSE = "nearest:8:coarse2:rescaled"
 LONGEST = ("independent", "nearest:8", "assigned", COARSE)  # what the largest and longest runs have time for
 ABOVE, NEAREST_ABOVE = "assigned:above", "nearest:8:above"
+# What is compared on every data set under every objective of the paper: k, both rules, centred and not.
+SWEEP = (
+    "independent",
+    "nearest:8",
+    "assigned",
+    ABOVE,
+    "nearest:2",
+    "nearest:4",
+    "nearest:16",
+    "nearest:64",
+    "nearest:8:uncentred",
+    "nearest:8:dot",
+    "nearest:8:dot:uncentred",
+)
 # Where noise is high only, a larger k is affordable, if the noise keeps its length: two ways to that.
 SHARPEST_ABOVE, DOT_ABOVE = "nearest:64:rescaled:above", "nearest:64:dot:above"
-STEPS = ("independent", "nearest:4", "assigned", COARSE)  # of consistency models; 4 is the paper's k
 NOISIER, NOISIEST = -0.6, 0.0  # EDM's log_mean, whose own is -1.2
-FEWER_SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Listed:
     """One comparison. name: of results/NAME.json. question: what it is run for, for the page.
 
-    plan: all pairings. fewer: those of them that are run with no more than `FEWER_SEEDS` seeds. again:
-    images for each start and feature network that finished runs are measured with again; 0 for none.
+    plan: all pairings. again: images for each start and feature network that finished runs are measured
+    with again; 0 for none.
     compile: torch.compile the networks for training. command: that makes it, where the driver's does not.
     aside: it answers a question of its own, and is left out of the summary.
     """
@@ -31,7 +43,6 @@ class Listed:
     question: str
     experiment: Experiment
     plan: Plan
-    fewer: tuple[str, ...] = ()
     again: int = 0
     compile: bool = False
     command: str = ""
@@ -40,17 +51,13 @@ class Listed:
     def runs(self) -> list[tuple[str, Experiment]]:
         """All runs, by the name of their curve, in the order to make them in.
 
-        The first three seeds come before others, a seed before the next, so that what is there at any moment
-        can be compared.
+        A seed comes before the next, so that what is there at any moment can be compared.
         """
-        runs = [
-            (number, kind, dataclasses.replace(one, seed=one.seed + number))
+        return [
+            (kind, dataclasses.replace(one, seed=one.seed + number))
             for number in range(self.plan.seeds)
             for kind, one in variants(self.experiment, self.plan).items()
-            if number < FEWER_SEEDS or kind not in self.fewer
         ]
-        runs.sort(key=lambda run: (run[0] >= FEWER_SEEDS, run[1] in self.fewer, run[0]))
-        return [(kind, one) for _, kind, one in runs]
 
 
 def on_a_cpu(name: str, network: str, batch_size: int, steps: int, learning_rate: float) -> Experiment:

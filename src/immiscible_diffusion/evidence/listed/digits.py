@@ -12,38 +12,27 @@ from immiscible_diffusion.evidence.listed.comparison import (
     NOISIER,
     NOISIEST,
     SHARPEST_ABOVE,
-    STEPS,
+    SWEEP,
     Listed,
 )
 from immiscible_diffusion.experiments import named_experiment
 from immiscible_diffusion.objectives import EDM, Diffusion, FlowMatching
 
 DIGITS = (
-    "independent",
-    "nearest:8",
-    "assigned",
-    "nearest:8:until50",
-    "nearest:8:coarse2",
+    *SWEEP,
     COARSE,
-    "nearest:8:rescaled",
-    "nearest:8:uncentred",
-    "nearest:8:dot",
-    "nearest:4",
-    "semidiscrete",
-    ABOVE,
     NEAREST_ABOVE,
     SHARPEST_ABOVE,
-)
-DIGITS_TOO = (
-    "nearest:64",
-    "nearest:2",
-    "nearest:16",
+    DOT_ABOVE,
+    "nearest:8:coarse2",
+    "nearest:8:rescaled",
+    "nearest:8:until50",
+    "nearest:8:from50",
+    "assigned:until50",
+    "semidiscrete",
     "nearest:64:dot",
     "nearest:8:whitened",
     "nearest:8:dot:whitened",
-    "assigned:until50",
-    "nearest:8:from50",
-    DOT_ABOVE,
 )
 # A quarter, a half, twice and four times what is measured on the digits, 0.79.
 LEVELS = tuple(f"{ABOVE}{level}" for level in (0.2, 0.4, 1.6, 3.2))
@@ -59,7 +48,7 @@ def comparisons() -> tuple[Listed, ...]:
     noisier, noisiest = EDM(log_mean=NOISIER), EDM(log_mean=NOISIEST)
     edm = dataclasses.replace(edm, objective=EDM())  # at its own noise levels
     small = dataclasses.replace(flow, batch_size=16, steps=2000, learning_rate=0.001)
-    every = Plan(DIGITS + DIGITS_TOO, seeds=5, points=4, count=2000)
+    every = Plan(DIGITS, seeds=5, points=4, count=2000)
     main = dataclasses.replace(every, pairings=(*LONGEST, ABOVE))
     long = dataclasses.replace(main, seeds=3, points=5, pairings=("independent", "assigned", ABOVE))
     with_classes = Plan(WITH_CLASSES, seeds=5, points=2)
@@ -70,10 +59,9 @@ def comparisons() -> tuple[Listed, ...]:
             "Which pairing, which k, which rule, until when? Flow matching on 64 pixels.",
             flow,
             every,
-            fewer=DIGITS_TOO,
             again=2000,
         ),
-        Listed("digits-ddim", "The same for DDIM.", ddim, every, fewer=DIGITS_TOO, again=2000),
+        Listed("digits-ddim", "The same for DDIM.", ddim, every, again=2000),
         Listed(
             "digits-ddim-v",
             "DDIM that predicts v instead of the noise: does it matter what a paired network predicts?",
@@ -102,7 +90,6 @@ def comparisons() -> tuple[Listed, ...]:
             dataclasses.replace(
                 main, pairings=(*LONGEST, ABOVE, NEAREST_ABOVE, SHARPEST_ABOVE, DOT_ABOVE, *LEVELS)
             ),
-            fewer=(DOT_ABOVE, *LEVELS),
             again=2000,
         ),
         Listed(
@@ -184,7 +171,7 @@ def comparisons() -> tuple[Listed, ...]:
             "digits-consistency",
             "Consistency training on 64 pixels.",
             named_experiment("digits-consistency"),
-            Plan((*STEPS, ABOVE), seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2),
+            Plan((*SWEEP, COARSE), seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2),
         ),
         Listed(
             "digits-ddim-std",

@@ -12,7 +12,7 @@ from immiscible_diffusion.evidence.listed.comparison import (
     NOISIER,
     NOISIEST,
     SHARPEST_ABOVE,
-    STEPS,
+    SWEEP,
     Listed,
     on_a_cpu,
 )
@@ -20,24 +20,14 @@ from immiscible_diffusion.experiment import Experiment
 from immiscible_diffusion.objectives import EDM, Diffusion
 
 LARGER = (
-    "independent",
-    "nearest:8",
-    "assigned",
-    "nearest:8:until50",
-    "nearest:8:uncentred",
-    "nearest:8:coarse2",
+    *SWEEP,
     COARSE,
-    ABOVE,
     NEAREST_ABOVE,
     SHARPEST_ABOVE,
     DOT_ABOVE,
-    "nearest:8:dot",
-    "nearest:2",
-    "nearest:4",
-    "nearest:16",
-    "nearest:64",
+    "nearest:8:coarse2",
+    "nearest:8:until50",
 )
-
 LEVELS = (f"{ABOVE}1.2", f"{ABOVE}5")  # half and twice what is measured on Fashion-MNIST, 2.5
 
 
@@ -55,7 +45,13 @@ def comparisons() -> tuple[Listed, ...]:
             every,
             again=1000,
         ),
-        Listed("fashion-mnist-ddim", "DDIM on 784 pixels.", ddim, main, again=1000),
+        Listed(
+            "fashion-mnist-ddim",
+            "DDIM on 784 pixels.",
+            ddim,
+            dataclasses.replace(every, pairings=(*SWEEP, COARSE)),
+            again=1000,
+        ),
         Listed(
             "fashion-mnist-ddim-v",
             "DDIM that predicts v, on 784 pixels.",
@@ -74,7 +70,6 @@ def comparisons() -> tuple[Listed, ...]:
             "EDM trained where noise is higher still, on 784 pixels.",
             dataclasses.replace(edm, objective=EDM(log_mean=NOISIEST)),
             dataclasses.replace(main, pairings=(*main.pairings, *LEVELS)),
-            fewer=LEVELS,
         ),
         Listed(
             "fashion-mnist-edm-long",
@@ -87,7 +82,7 @@ def comparisons() -> tuple[Listed, ...]:
             "fashion-mnist-consistency",
             "Consistency training on 784 pixels.",
             _experiment("consistency"),
-            Plan(STEPS, seeds=3, evaluations=(1, 2, 4), judged_at=1, points=2),
+            Plan((*SWEEP, COARSE), seeds=3, evaluations=(1, 2, 4), judged_at=1, points=2),
         ),
         Listed(
             "fashion-mnist-ddim-std",
