@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from immiscible_diffusion.evidence.listed import cifar10, digits, fashion_mnist
-from immiscible_diffusion.evidence.listed.comparison import Listed
+from immiscible_diffusion.evidence.listed.entry import Listed
 from immiscible_diffusion.pairing.suggestions import unknown
 
 __all__ = ["Listed", "chosen_comparisons", "listed_comparisons"]

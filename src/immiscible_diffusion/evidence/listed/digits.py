@@ -3,7 +3,7 @@
 import dataclasses
 
 from immiscible_diffusion.comparison import Plan
-from immiscible_diffusion.evidence.listed.comparison import (
+from immiscible_diffusion.evidence.listed.entry import (
     ABOVE,
     COARSE,
     DOT_ABOVE,
