@@ -6,11 +6,13 @@ from immiscible_diffusion.comparison import Estimate, mean_over_seeds
 from immiscible_diffusion.evidence.alike import lengths, predictions, windows
 from immiscible_diffusion.evidence.effects import (
     Effect,
+    best_of_nearest,
     compares_pairings_alone,
     effects,
     effects_by_pairing,
     percent,
     percent_change,
+    plain_k,
     shown_change,
 )
 from immiscible_diffusion.evidence.harm import harm
@@ -47,7 +49,7 @@ def answers(results: dict[str, Result]) -> str:
         predictions(results),
         lengths(results),
         windows(results),
-        _which_k(found, results),
+        _which_k(results),
         _rule(found, results),
         _centring(found, results),
         _against(
@@ -100,21 +102,19 @@ def _where(found: list[Effect], results: dict[str, Result]) -> str:
     return f"**Does pairing help, and where?** Without conditions, {'; '.join(words)}."
 
 
-def _which_k(found: list[Effect], results: dict[str, Result]) -> str:
+def _which_k(results: dict[str, Result]) -> str:
     lines = []
-    for name in results:
-        swept = [e for e in found if e.comparison == name and _plain_k(e.pairing) is not None]
-        if len({e.pairing for e in swept}) < 3:
+    for name, result in results.items():
+        if not compares_pairings_alone(result):
             continue
-        counts = results[name].comparison.evaluations
-        least = {
-            n: min((e for e in swept if e.evaluations == n), key=lambda e: e.change.value) for n in counts
-        }
-        said = ", ".join(
-            f"{_plain_k(e.pairing)} at {n} ({percent(e.change.value)})" for n, e in least.items()
-        )
-        lines.append(f"{name}: {said}")
-    return f"**At what k?** Best of `nearest:k`, by evaluations: {'; '.join(lines)}." if lines else ""
+        best = {n: best_of_nearest(result, n) for n in result.comparison.evaluations}
+        said = [f"{plain_k(e.pairing)} at {n} ({percent_change(e)})" for n, e in best.items() if e]
+        if said:
+            lines.append(f"- {name}: {', '.join(said)}")
+    question = (
+        "**At what k?** The best of `nearest:k`, k of 2, 4, 8, 16 and 64, and its change against vanilla:"
+    )
+    return "\n".join([question, *lines]) if lines else ""
 
 
 def _levels(found: list[Effect], results: dict[str, Result]) -> str:
@@ -150,6 +150,7 @@ def _rule(found: list[Effect], results: dict[str, Result]) -> str:
 
 def _centring(found: list[Effect], results: dict[str, Result]) -> str:
     pairs = [(f"nearest:{k}:uncentred", f"nearest:{k}") for k in (4, 8, 64)]
+    pairs.append(("nearest:8:dot:uncentred", "nearest:8:dot"))
     return _against(found, results, "**Does centring help?**", pairs)
 
 
@@ -248,8 +249,3 @@ def _unconditional(results: dict[str, Result]) -> list[Effect]:
 
 def _at(found: list[Effect], results: dict[str, Result], place: int) -> list[Effect]:
     return [e for e in found if e.evaluations == results[e.comparison].comparison.evaluations[place]]
-
-
-def _plain_k(pairing: str) -> int | None:
-    parts = pairing.split(":")
-    return int(parts[1]) if parts[0] == "nearest" and len(parts) == 2 and parts[1].isdecimal() else None

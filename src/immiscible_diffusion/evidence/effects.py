@@ -66,6 +66,18 @@ def effects_by_pairing(result: Result) -> dict[str, list[Effect]]:
     return found
 
 
+def plain_k(pairing: str) -> int | None:
+    """The k of `nearest:k` with nothing chosen beside it; None for any other pairing."""
+    parts = pairing.split(":")
+    return int(parts[1]) if parts[0] == "nearest" and len(parts) == 2 and parts[1].isdecimal() else None
+
+
+def best_of_nearest(result: Result, evaluations: int) -> Effect | None:
+    """The `nearest:k` of the least distance; None where fewer than three k were tried."""
+    swept = [e for e in effects(result) if e.evaluations == evaluations and plain_k(e.pairing) is not None]
+    return min(swept, key=lambda effect: effect.change.value) if len(swept) > 2 else None
+
+
 def few_and_many(found: list[Effect]) -> str:
     """A pairing's change at the fewest evaluations and at the most: "−18 ± 4 % → +2 ± 3 %"."""
     return f"{percent_change(found[0])} → {percent_change(found[-1])}"

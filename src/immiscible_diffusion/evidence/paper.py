@@ -9,13 +9,18 @@ from typing import Any
 
 from immiscible_diffusion.comparison import Summary, mean_over_seeds
 from immiscible_diffusion.comparison import formatting as say
-from immiscible_diffusion.evidence.effects import summaries
+from immiscible_diffusion.evidence.effects import best_of_nearest, percent_change, plain_k, summaries
 from immiscible_diffusion.evidence.latents import latent_words
 from immiscible_diffusion.evidence.result import Result
 
 NOT_RUN = "not run"
 OURS = "assigned:above"  # which the paper has not, beside what it has
-SWEPT = ("digits-ddim", "digits-flow", "fashion-mnist-flow", "cifar10-flow")  # k
+# k, both rules, centring: `SWEEP` of evidence/listed/entry.py.
+SWEPT = tuple(
+    f"{data}-{objective}"
+    for data in ("digits", "fashion-mnist", "cifar10")
+    for objective in ("ddim", "flow", "consistency")
+)
 GPU = "bash benchmarks/gpu.sh"
 # What `immiscible evidence run digits-ddim-v` leaves.
 RUNS = "runs/evidence/digits-ddim-v/runs/{independent,nearest-8,assigned}-seed{0,1,2}"
@@ -240,23 +245,13 @@ def _steps_fewer(summary: Summary, evaluations: int) -> str:
 
 
 def _best_k(results: dict[str, Result]) -> str:
-    """The k of least mean distance at each objective's judged evaluations, where several were tried."""
+    """The k of the least distance at each comparison's judged evaluations, and its change against vanilla."""
     words = []
     for name in SWEPT:
-        if name not in results:
-            continue
-        comparison = results[name].comparison
-        least: dict[int, list[float]] = {}
-        for curve in comparison.curves:
-            parts = curve.pairing.split(":")
-            if parts[0] == "nearest" and len(parts) == 2:
-                least.setdefault(int(parts[1]), []).append(
-                    curve.points[-1].scores[comparison.judged_at].frechet
-                )
-        if len(least) > 2:
-            best = min(least, key=lambda k: mean(least[k]))
-            words.append(f"{name} {best}")
-    return ", ".join(words) + " (centred)" if words else NOT_RUN
+        best = best_of_nearest(results[name], results[name].comparison.judged_at) if name in results else None
+        if best is not None:
+            words.append(f"[{name}](#{name}) {plain_k(best.pairing)} ({percent_change(best)})")
+    return ", ".join(words) + " (centred; change against vanilla)" if words else NOT_RUN
 
 
 def _image_std(results: dict[str, Result]) -> str:
