@@ -83,9 +83,8 @@ def evaluate(
     import json
 
     from immiscible_diffusion.atomic_files import write_text
-    from immiscible_diffusion.evaluation import Distances, feature_network, prepare_reference
+    from immiscible_diffusion.evaluation import feature_network, prepare_reference
     from immiscible_diffusion.evaluation.clip_score import clip_score, open_clip
-    from immiscible_diffusion.generation import counted_evaluations
     from immiscible_diffusion.sampling import ADAPTIVE, TOLERANCE, chosen_sampler
     from immiscible_diffusion.text_to_image.experiment import is_text_to_image_run
 
@@ -111,9 +110,37 @@ def evaluate(
         f"{len(images.pixels):,} real ones, features {network.name}{with_these}"
     )
 
+    measured, generated = _distances(model, reference, steps, count, sampler, tolerance)
+    if judge is not None and model.prompts is not None:
+        for (name, record), pixels in zip(measured.items(), generated.values(), strict=True):
+            scored = clip_score(judge, pixels, model.prompts(count))
+            record["clip_score"] = dataclasses.asdict(scored)
+            print(f"{name} evaluations: CLIPScore {scored.score:.2f} by {scored.clip}", flush=True)
+    result = {"step": model.step, "pairing": experiment.pairing, "sampler": chosen, **model.settings}
+    result |= {"start": start, "evaluations": measured}
+    if chosen == ADAPTIVE:
+        result["tolerance"] = tolerance or TOLERANCE
+    write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    print(f"Wrote {run / 'evaluation.json'}")
+    return None
+
+
+def _distances(
+    model: Measured,
+    reference: "Reference",
+    steps: tuple[int | None, ...],
+    count: int,
+    sampler: str | None,
+    tolerance: float | None,
+) -> "tuple[dict[str, dict[str, Any]], dict[int | None, Tensor]]":
+    """Sample and measure at each number of steps, printing each; what to store, and the images."""
+    import dataclasses
+
+    from immiscible_diffusion.generation import counted_evaluations
+
     measured: dict[str, dict[str, Any]] = {}
 
-    def report(number: int | None, scored: Distances) -> None:
+    def report(number: int | None, scored: "Distances") -> None:
         made = counted.per_image(count)
         counted.images = 0
         measured[f"{number or made:g}"] = {**dataclasses.asdict(scored), "network_evaluations": made}
@@ -127,18 +154,7 @@ def evaluate(
 
     with counted_evaluations(model.network) as counted:
         generated = model.score(reference, steps, count, sampler, tolerance, report)
-    if judge is not None and model.prompts is not None:
-        for (name, record), pixels in zip(measured.items(), generated.values(), strict=True):
-            scored = clip_score(judge, pixels, model.prompts(count))
-            record["clip_score"] = dataclasses.asdict(scored)
-            print(f"{name} evaluations: CLIPScore {scored.score:.2f} by {scored.clip}", flush=True)
-    result = {"step": model.step, "pairing": experiment.pairing, "sampler": chosen, **model.settings}
-    result |= {"start": start, "evaluations": measured}
-    if chosen == ADAPTIVE:
-        result["tolerance"] = tolerance or TOLERANCE
-    write_text(run / "evaluation.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-    print(f"Wrote {run / 'evaluation.json'}")
-    return None
+    return measured, generated
 
 
 def _measured(run: Path, checkpoint: str, data: str | None, start: str) -> Measured:
