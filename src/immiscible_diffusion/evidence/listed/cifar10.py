@@ -6,6 +6,7 @@ from immiscible_diffusion.comparison import Plan
 from immiscible_diffusion.evidence.listed.entry import (
     ABOVE,
     COARSE,
+    DOT_ABOVE,
     NEAREST_ABOVE,
     NOISIEST,
     SHARPEST_ABOVE,
@@ -32,7 +33,7 @@ def comparisons() -> tuple[Listed, ...]:
             "cifar10-flow",
             "Flow matching on the paper's data, 3,072 pixels, with a network that a CPU can begin to train.",
             flow,
-            dataclasses.replace(main, pairings=(*SWEEP, COARSE, NEAREST_ABOVE, SHARPEST_ABOVE)),
+            dataclasses.replace(main, pairings=(*SWEEP, COARSE, NEAREST_ABOVE, SHARPEST_ABOVE, DOT_ABOVE)),
         ),
         Listed(
             "cifar10-flow-long",

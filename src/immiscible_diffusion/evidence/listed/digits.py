@@ -44,7 +44,9 @@ WITH_CLASSES = ("independent", "nearest:8", "assigned", "assigned:within", WITHI
 
 def comparisons() -> tuple[Listed, ...]:
     """All of them, in the order of their worth."""
-    flow, ddim, edm = (named_experiment(f"digits-{kind}") for kind in ("flow", "ddim", "edm"))
+    flow, ddim, edm, consistency = (
+        named_experiment(f"digits-{kind}") for kind in ("flow", "ddim", "edm", "consistency")
+    )
     noisier, noisiest = EDM(log_mean=NOISIER), EDM(log_mean=NOISIEST)
     edm = dataclasses.replace(edm, objective=EDM())  # at its own noise levels
     small = dataclasses.replace(flow, batch_size=16, steps=2000, learning_rate=0.001)
@@ -52,6 +54,7 @@ def comparisons() -> tuple[Listed, ...]:
     main = dataclasses.replace(every, pairings=(*LONGEST, ABOVE))
     long = dataclasses.replace(main, seeds=3, points=5, pairings=("independent", "assigned", ABOVE))
     with_classes = Plan(WITH_CLASSES, seeds=5, points=2)
+    consistency_plan = Plan((*SWEEP, COARSE), seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2)
     within = dataclasses.replace(with_classes, pairings=("independent", "assigned:within"))
     return (
         Listed(
@@ -170,8 +173,17 @@ def comparisons() -> tuple[Listed, ...]:
         Listed(
             "digits-consistency",
             "Consistency training on 64 pixels.",
-            named_experiment("digits-consistency"),
-            Plan((*SWEEP, COARSE), seeds=5, evaluations=(1, 2, 4), judged_at=1, points=2),
+            consistency,
+            consistency_plan,
+        ),
+        Listed(
+            "digits-consistency-slow",
+            "Consistency training at a third of the rate and with longer averaging, where vanilla's seeds "
+            "agree.",
+            dataclasses.replace(consistency, learning_rate=0.001, ema_decay=0.998),
+            dataclasses.replace(
+                consistency_plan, pairings=("independent", "nearest:8", "assigned", ABOVE, "nearest:4")
+            ),
         ),
         Listed(
             "digits-ddim-std",
