@@ -9,23 +9,23 @@ from immiscible_diffusion.evidence.result import Result
 BASELINE = "vanilla"
 
 
-def best_of_objectives(results: dict[str, Result], pairings: list[str]) -> str:
+def best_of_objectives(results: dict[str, Result], pairings: list[str], brief: bool = False) -> str:
     """A table: data and evaluations down, vanilla and `pairings` across, each the least over the objectives.
 
     Only objectives under which all of them ran with `FEWEST_SEEDS` seeds or more count, so that every column
     is the least of as many tries; where there is none, those pairings that ran under every objective stand
-    beside vanilla. "" where there are none either.
+    beside vanilla. "" where there are none either. brief: the fewest evaluations and the most only.
     """
     lines = []
     for group in differing_in_objective(results):
         whole, columns = _comparable(group, pairings)
         if not columns:
             continue
-        counts = set.intersection(*(set(found[BASELINE].distance) for found in whole.values()))
+        counts = sorted(set.intersection(*(set(found[BASELINE].distance) for found in whole.values())))
         settings = group[0].comparison.settings
         data = settings["data"]
         tries = f"{len(whole)} objective{'' if len(whole) == 1 else 's'}"
-        for n in sorted(counts):
+        for n in (counts[0], counts[-1]) if brief else counts:
             cells = [
                 _least(whole, column, n, f"{data}-") if column in columns else ""
                 for column in (BASELINE, *pairings)

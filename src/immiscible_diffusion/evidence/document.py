@@ -63,7 +63,7 @@ def with_headline(readme: str, results: dict[str, Result]) -> str:
     _, ended, after = rest.partition(MARKS[1])
     if not begun or not ended:
         raise ValueError(f"the README lacks {MARKS[0]} and {MARKS[1]}; put them where the headline belongs")
-    return f"{before}{MARKS[0]}\n{headline(_summed_up(results))}{MARKS[1]}{after}"
+    return f"{before}{MARKS[0]}\n{headline(_summed_up(results), brief=True)}{MARKS[1]}{after}"
 
 
 def write_document(results: dict[str, Result], benchmarks: Path, docs: Path) -> Path:

@@ -18,27 +18,29 @@ from immiscible_diffusion.evidence.result import Result
 SHOWN = ("assigned:above", "assigned", "nearest:8")  # ours, what it is made of, and the paper's
 
 
-def headline(results: dict[str, Result]) -> str:
-    """What can be got with each of a few pairings, and how often each helps and harms."""
+def headline(results: dict[str, Result], brief: bool = False) -> str:
+    """How often each of a few pairings helps and harms, and what can be got with it.
+
+    brief: for the README; without what lies between few evaluations and many.
+    """
     found = _found(results)
     columns = _columns(found)
     if not columns:
         return f"Nothing has been measured with {FEWEST_SEEDS} seeds yet.\n"
-    table = best_of_objectives(results, columns)
-    said = []
-    if table:
-        said += [
-            f"{_distances(results)} after the same training, lower is better, ± half a 95 % interval over "
-            "seeds. Vanilla and each pairing are given the objective (in brackets) that suits it best, so "
-            "every column is the least of as many tries:\n",
-            table,
-        ]
-    said += ["Objective by objective, against vanilla, beyond seed noise:\n"]
+    said = ["Objective by objective, against vanilla, beyond seed noise:\n"]
     for pairing in columns:
         changes = [by[pairing] for by in found.values() if pairing in by]
         verdicts = f"{_verdict(changes, 0, 'few')}; {_verdict(changes, -1, 'many')}"
         sooner = _sooner([results[name] for name, by in found.items() if pairing in by], pairing)
         said.append(f"- `{pairing}`: {verdicts}; {sooner}")
+    table = best_of_objectives(results, columns, brief)
+    if table:
+        said += [
+            f"\n{_distances(results)} after the same training, lower is better, ± half a 95 % interval over "
+            "seeds. Vanilla and each pairing are given the objective (in brackets) that suits it best, so "
+            "every column is the least of as many tries:\n",
+            table.rstrip("\n"),
+        ]
     return "\n".join(said) + "\n"
 
 
