@@ -67,6 +67,21 @@ SMALL = ("--data", "demonstrations.npz", "--steps", "4", "--batch-size", "16")
 QUICK = ("--starts", "2", "--last", "1", "--denoising-steps", "2", "--jobs", "1")
 
 
+@pytest.mark.parametrize(("pairing", "warned"), [("assigned", True), ("independent", False)])
+def test_noise_that_tells_the_observation_is_warned_of(
+    pairing: str, warned: bool, tmp_path: Path, immiscible: Command
+) -> None:
+    data = Path(__file__).resolve().parents[3] / "shared" / "data" / "pusht.npz"
+    if not data.exists():
+        pytest.skip(f"no {data}")
+    command = ("train", "pusht-small", "--data", str(data), "--pairing", pairing, "--steps", "4")
+    said = immiscible(*command, "--out", str(tmp_path)).stdout
+    assert ("the noise alone tells" in said) == warned
+    if warned:
+        assert "tells 52% of the observation's variance" in said
+        assert "warning" not in immiscible(*command, "--out", str(tmp_path), "--resume").stdout
+
+
 def test_train_evaluate_and_what_does_not_apply(place: Path, immiscible: Command) -> None:
     said = immiscible("train", "pusht-small", "--pairing", "nearest", "--k", "2", *SMALL).stdout
     run = "runs/pusht-small-nearest-2-seed0"

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from immiscible_diffusion.policy.comparison import PolicyPlan
     from immiscible_diffusion.policy.experiment import PolicyExperiment
     from immiscible_diffusion.policy.rollouts import Episode
+    from immiscible_diffusion.policy.runs import PolicyRun
     from immiscible_diffusion.policy.scoring import Measure
 
 SHEET_FRAME, VIDEO_FRAME = 128, 256  # pixels
+SKEWED, SKEW_BATCHES = (
+    0.01,
+    20,
+)  # share of the observation's variance that is warned of, and what it is told on
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ def train_policy(
         )
         if run.start.step:
             print(f"Going on from step {run.start.step:,}")
+        elif warning := _skew_warning(run):
+            print(warning)
     bar = step_bar(chosen.steps, run.start.step, shown=main)
     try:
         with bar:
@@ -112,6 +119,22 @@ def train_policy(
     leave(run.accelerator)
     if main:
         print(f"Run folder: {folder}\nNext: immiscible evaluate {folder}")
+
+
+def _skew_warning(run: "PolicyRun") -> str | None:
+    """What a trainer should know of their pairing before the first step; None where it tells nothing."""
+    from immiscible_diffusion.policy.skew import noise_skew
+
+    if run.experiment.pairing == "independent":
+        return None
+    told = noise_skew(run.experiment, run.chunks, run.pairing)  # a second or two
+    if told < SKEWED:
+        return None
+    return (
+        f"warning: with {run.experiment.pairing} the noise alone tells {told:.0%} of the observation's "
+        "variance, and that of sampling will not; on PushT such policies were worse than those of "
+        "independent noise (docs/robotics.md)"
+    )
 
 
 def evaluate_policy(run: Path, scoring: Scoring, jobs: int | None) -> None:

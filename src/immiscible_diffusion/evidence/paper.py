@@ -21,6 +21,7 @@ SWEPT = tuple(
     for data in ("digits", "fashion-mnist", "cifar10")
     for objective in ("ddim", "flow", "consistency")
 )
+PUSHT = ("pusht_unet", "pusht_unet_above", "pusht_small")
 GPU = "bash benchmarks/gpu.sh"
 # What `immiscible evidence run digits-ddim-v` leaves.
 RUNS = "runs/evidence/digits-ddim-v/runs/{independent,nearest-8,assigned}-seed{0,1,2}"
@@ -183,7 +184,7 @@ def _training_rows(results: dict[str, Result], benchmarks: Path) -> tuple[PaperR
             "Table 2",
             "PushT, mean coverage of the last checkpoints, nearest k = 2",
             "79.56 → 82.83 %",
-            "; ".join(_pusht(benchmarks / name / "results.json") for name in ("pusht_unet", "pusht_small"))
+            "; ".join(_pusht(benchmarks / name / "results.json") for name in PUSHT)
             + " (not the paper's network; [robotics](robotics.md))",
             "immiscible compare pusht-small --data ../shared/data/pusht.npz",
         ),
