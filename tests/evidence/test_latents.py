@@ -22,6 +22,11 @@ def test_the_section_follows_its_numbers(tmp_path: Path) -> None:
     assert "| Speed-up in steps |\n" in section and "Speed-up in time" not in section
     assert section.count("\n| independent |") == len(comparison.evaluations)
     assert latent_words(tmp_path)
+    pairings = " ".join(dict.fromkeys(curve.pairing for curve in comparison.curves))
+    assert (
+        f"`immiscible compare digits-flow --data digits --network {comparison.settings['network']}" in section
+    )
+    assert f"--pairings {pairings} --seeds 5 --evaluations 5 20 50 --judged-at 20 --points 4" in section
     content = json.loads((tmp_path / "some.json").read_text())
     for score in content["curves"][0]["points"][-1]["scores"].values():
         score["frechet"] += 1

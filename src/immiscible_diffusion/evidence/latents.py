@@ -14,6 +14,16 @@ from immiscible_diffusion.comparison import (
 )
 
 SHOWN = ("network", "steps", "batch_size", "learning_rate", "guidance", "prompt_dropout", "ema_decay")
+GIVEN = (
+    "data",
+    "autoencoder",
+    "vocabulary",
+    "network",
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "ema_decay",
+)  # on the command line
 OPENING = """\
 Small text-to-image models on 64×64 images: latents of FLUX.2's tiny autoencoder, prompts read by an
 **untrained** text encoder, a U-Net of 0.8 million parameters, some hundred steps. Nothing here says how
@@ -64,6 +74,22 @@ def _shown(name: str, comparison: Comparison, folder: Path) -> str:
             f"images against {comparison.generated_count:,} generated. Made on {environment['hardware']}, "
             f"torch {environment['torch']}. All numbers: "
             f"[{name}.json](../benchmarks/results/{folder.name}/{name}.json). "
-            f"Again: `immiscible compare {comparison.experiment}`, as [written here](stable_diffusion.md).\n",
+            f"Again ([guide](stable_diffusion.md)): `{_command(comparison)}`\n",
         ]
     )
+
+
+def _command(comparison: Comparison) -> str:
+    """What makes the comparison again; only the feature network's file has to be put in."""
+    settings = comparison.settings
+    options: dict[str, object] = {name: settings[name] for name in GIVEN if name in settings}
+    options["pairings"] = " ".join(dict.fromkeys(curve.pairing for curve in comparison.curves))
+    options["seeds"] = len({curve.seed for curve in comparison.curves})
+    options["evaluations"] = " ".join(map(str, comparison.evaluations))
+    options["judged_at"] = comparison.judged_at
+    options["points"] = len(comparison.curves[0].points)
+    options["count"] = comparison.generated_count
+    if "resnet" in comparison.feature_network:
+        options["features"] = "resnet --weights FILE"
+    words = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
+    return f"immiscible compare {comparison.experiment} {words}"
