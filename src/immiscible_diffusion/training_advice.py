@@ -14,8 +14,13 @@ def training_advice(objective: Objective, pairing: str, pretrained: bool = False
     """
     if pairing == "independent" or pretrained:
         return None
+    if isinstance(objective, Consistency):
+        return (
+            "note: on small images consistency models were no better with paired noise, or worse, but with "
+            "assigned:above on CIFAR-10 (docs/results.md)"
+        )
     everywhere = pairing != "semidiscrete" and without_level(pairing)[1] is None and not is_staged(pairing)
-    if everywhere and not isinstance(objective, Consistency):
+    if everywhere:
         return (
             "note: paired noise helps where noise is high and is in the way where it is low; on small images "
             f"--pairing {_above(pairing)}, which pairs where it is high only, did far better "
