@@ -49,7 +49,7 @@ def comparisons() -> tuple[Listed, ...]:
             "fashion-mnist-ddim",
             "DDIM on 784 pixels.",
             ddim,
-            dataclasses.replace(every, pairings=(*SWEEP, COARSE, NEAREST_ABOVE, DOT_ABOVE)),
+            dataclasses.replace(every, pairings=(*SWEEP, COARSE, NEAREST_ABOVE, SHARPEST_ABOVE, DOT_ABOVE)),
             again=1000,
         ),
         Listed(
