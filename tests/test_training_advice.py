@@ -24,6 +24,12 @@ def test_noise_is_to_be_paired_where_it_is_high() -> None:
     assert training_advice(Consistency(), "independent") is None
 
 
+def test_predicting_noise_is_advised_against_beside_pairing_everywhere() -> None:
+    assert "better still with --prediction v" in str(training_advice(Diffusion(), "assigned"))
+    for objective in (Diffusion(prediction="v"), FlowMatching(), EDM()):
+        assert "--prediction" not in str(training_advice(objective, "assigned"))
+
+
 def test_only_paired_noise_that_is_predicted_is_advised_against() -> None:
     for pairing in ("nearest:8:above1", "assigned:until50", "semidiscrete"):
         assert "--prediction v" in str(training_advice(Diffusion(), pairing))

@@ -20,13 +20,15 @@ def training_advice(objective: Objective, pairing: str, pretrained: bool = False
             "assigned:above on CIFAR-10 (docs/results.md)"
         )
     everywhere = pairing != "semidiscrete" and without_level(pairing)[1] is None and not is_staged(pairing)
+    predicts_noise = isinstance(objective, Diffusion) and objective.prediction == "epsilon"
     if everywhere:
+        better = ", and better still with --prediction v" if predicts_noise else ""
         return (
             "note: paired noise helps where noise is high and is in the way where it is low; on small images "
-            f"--pairing {_above(pairing)}, which pairs where it is high only, did far better "
-            "(docs/results.md)"
+            f"--pairing {_above(pairing)}, which pairs where it is high only, did far better"
+            f"{better} (docs/results.md)"
         )
-    if isinstance(objective, Diffusion) and objective.prediction == "epsilon":
+    if predicts_noise:
         return (
             "note: paired noise tells of its image where noise is high, and a network that predicts the "
             "noise can hardly say so there; on small images pairing did far better with --prediction v "
