@@ -161,6 +161,10 @@ def test_image_stds_can_be_added_but_one_is_a_setting(tmp_path: Path) -> None:
     one = listed(plan=dataclasses.replace(PLAN, seeds=1), again=0)
     with pytest.raises(ValueError, match=r"image_std \[0.5, 1.0, 2.0\] → 0.5"):
         list(run_listed(one, places, lambda _: None))
+    (places.results / "tiny.json").unlink()
+    list(run_listed(one, places, lambda _: None))
+    with pytest.raises(ValueError, match=r"image_std 0.5 → \[0.5, 2.0\]"):
+        list(run_listed(at(0.5, 2.0), places, lambda _: None))
 
 
 def test_other_settings_are_refused(made: Places) -> None:
