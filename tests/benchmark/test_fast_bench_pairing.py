@@ -45,6 +45,8 @@ def test_the_whole_table_is_written(tmp_path: Path) -> None:
     assert ours.extra_batches is not None and ours.extra_batches < 1.1
     assert literal.extra_batches is not None and literal.extra_batches > 100
     assert ours.distance_change == pytest.approx(-2.6, abs=0.3) == literal.distance_change
+    above = found["Nearest k=64 by dot, above a level", "CIFAR-10", 128].distance_change
+    assert above == pytest.approx(-2.3 / 2, abs=0.3)  # every other row is paired, by the inner product
     assert found["Algorithm 1, k=64, fp32", "video", 2].not_run == "would hold 2 GiB"
     assert "the images alone are" in found["Nearest k=8", "video", 128].not_run
     assert found["Nearest k=8, fused", "CIFAR-10", 2].not_run == "no GPU"

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from immiscible_diffusion.pairing import Assigned, Nearest, Pairing
+from immiscible_diffusion.pairing import Above, Assigned, Nearest, Pairing
 
 Draw = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -34,6 +34,7 @@ def methods(device: torch.device) -> tuple[Method, ...]:
         Method("randn_like", _plain, copies=2),
         *(_ours(f"Nearest k={k}", Nearest(k=k)) for k in (8, 64, 4096)),
         Method("Nearest k=8, centred", _centred(8), copies=3),
+        Method("Nearest k=64 by dot, above a level", _above_a_level(64), copies=4),
         Method("Nearest k=8, fused", _called(Nearest(k=8, fused=True)), unavailable=_no_kernel(device)),
         Method("Nearest k=64, fused", _called(Nearest(k=64, fused=True)), unavailable=_no_kernel(device)),
         Method("Assigned", _called(Assigned()), square=True),
@@ -61,6 +62,18 @@ def _centred(k: int) -> Draw:
         # A stored mean image costs what zeros cost.
         centre = torch.zeros(clean.shape[1:], dtype=clean.dtype, device=clean.device)
         return Nearest(k=k, centre=centre)(clean, generator=generator)
+
+    return draw
+
+
+def _above_a_level(k: int) -> Draw:
+    """What is advised for one image at a time, on a batch of which every other row's noise is high."""
+
+    def draw(clean: Tensor, generator: torch.Generator) -> Tensor:
+        centre = torch.zeros(clean.shape[1:], dtype=clean.dtype, device=clean.device)
+        levels = torch.arange(len(clean), device=clean.device) % 2 * 2.0
+        above = Above(Nearest(k=k, rule="dot", centre=centre), 1.0).at(levels)
+        return above(clean, generator=generator)
 
     return draw
 
