@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from immiscible_diffusion.pairing import Above, Assigned, Nearest, Pairing
+from immiscible_diffusion.pairing.nearest import Rule
 
 Draw = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -58,24 +59,24 @@ def _called(pairing: Pairing) -> Draw:
 
 
 def _centred(k: int) -> Draw:
-    def draw(clean: Tensor, generator: torch.Generator) -> Tensor:
-        # A stored mean image costs what zeros cost.
-        centre = torch.zeros(clean.shape[1:], dtype=clean.dtype, device=clean.device)
-        return Nearest(k=k, centre=centre)(clean, generator=generator)
-
-    return draw
+    return lambda clean, generator: _nearest_to_centred(clean, k)(clean, generator=generator)
 
 
 def _above_a_level(k: int) -> Draw:
     """What is advised for one image at a time, on a batch of which every other row's noise is high."""
 
     def draw(clean: Tensor, generator: torch.Generator) -> Tensor:
-        centre = torch.zeros(clean.shape[1:], dtype=clean.dtype, device=clean.device)
         levels = torch.arange(len(clean), device=clean.device) % 2 * 2.0
-        above = Above(Nearest(k=k, rule="dot", centre=centre), 1.0).at(levels)
+        above = Above(_nearest_to_centred(clean, k, rule="dot"), 1.0).at(levels)
         return above(clean, generator=generator)
 
     return draw
+
+
+def _nearest_to_centred(clean: Tensor, k: int, rule: Rule = "l2") -> Nearest:
+    # A stored mean image costs what zeros cost.
+    centre = torch.zeros(clean.shape[1:], dtype=clean.dtype, device=clean.device)
+    return Nearest(k=k, rule=rule, centre=centre)
 
 
 def _plain(clean: Tensor, generator: torch.Generator) -> Tensor:

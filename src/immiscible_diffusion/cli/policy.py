@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from immiscible_diffusion.policy.scoring import Measure
 
 SHEET_FRAME, VIDEO_FRAME = 128, 256  # pixels
-SKEWED, SKEW_BATCHES = (
-    0.01,
-    20,
-)  # share of the observation's variance that is warned of, and what it is told on
+SKEWED = 0.01  # share of the observation's variance that is warned of
 
 
 @dataclass(frozen=True)

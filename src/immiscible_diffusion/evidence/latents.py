@@ -14,16 +14,7 @@ from immiscible_diffusion.comparison import (
 )
 
 SHOWN = ("network", "steps", "batch_size", "learning_rate", "guidance", "prompt_dropout", "ema_decay")
-GIVEN = (
-    "data",
-    "autoencoder",
-    "vocabulary",
-    "network",
-    "steps",
-    "batch_size",
-    "learning_rate",
-    "ema_decay",
-)  # on the command line
+GIVEN = ("data", "autoencoder", "vocabulary", "network", "steps", "batch_size", "learning_rate", "ema_decay")
 OPENING = """\
 Small text-to-image models on 64×64 images: latents of FLUX.2's tiny autoencoder, prompts read by an
 **untrained** text encoder, a U-Net of 0.8 million parameters, some hundred steps. Nothing here says how

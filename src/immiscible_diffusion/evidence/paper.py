@@ -11,16 +11,13 @@ from immiscible_diffusion.comparison import Summary, mean_over_seeds
 from immiscible_diffusion.comparison import formatting as say
 from immiscible_diffusion.evidence.effects import best_of_nearest, percent_change, plain_k, summaries
 from immiscible_diffusion.evidence.latents import latent_words
+from immiscible_diffusion.evidence.listed import listed_comparisons
+from immiscible_diffusion.evidence.listed.entry import SWEEP
 from immiscible_diffusion.evidence.result import Result
 
 NOT_RUN = "not run"
 OURS = "assigned:above"  # which the paper has not, beside what it has
-# k, both rules, centring: `SWEEP` of evidence/listed/entry.py.
-SWEPT = tuple(
-    f"{data}-{objective}"
-    for data in ("digits", "fashion-mnist", "cifar10")
-    for objective in ("ddim", "flow", "consistency")
-)
+SWEPT = tuple(one.name for one in listed_comparisons() if set(SWEEP) <= set(one.plan.pairings))
 PUSHT = ("pusht_unet", "pusht_unet_above", "pusht_small")
 GPU = "bash benchmarks/gpu.sh"
 # What `immiscible evidence run digits-ddim-v` leaves.
